@@ -1,0 +1,40 @@
+# Needs Python 3.10 or later and make, nothing else: everything below lives in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+WORKERS ?= 3
+
+.PHONY: demo test lint unit bench docs clean install
+
+install: $(STAMP)
+
+$(STAMP): setup.cfg setup.py pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[embedded,test,lint]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/londiste_lite demo
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -q tests/unit
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Minutes of measuring on an otherwise quiet machine; each script has options, see --help.
+bench: $(STAMP)
+	$(BIN)/python benchmarks/catch_up.py
+	$(BIN)/python benchmarks/capture_cost.py
+
+docs: $(STAMP)
+	$(BIN)/python -m londiste_lite.manual
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

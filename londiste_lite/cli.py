@@ -1,0 +1,158 @@
+"""The command line: global options, the INI, and the commands that the modules of `commands` attach.
+
+Every option may stand anywhere and the INI comes first; `arguments` puts the words in order before typer reads them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from londiste_lite import __version__, arguments, commands, daemon, output
+from londiste_lite.arguments import Command
+from londiste_lite.context import Context
+from londiste_lite.error_boundary import error_boundary
+from londiste_lite.errors import UsageError
+from londiste_lite.options import LONDISTE, QUEUE
+
+ORDER = (
+    *("provider", "subscriber", "replay", "wait", "copy", "compare", "repair"),
+    *("status", "pause", "resume", "parked", "ticker", "demo"),
+)
+"""Commands in the order of the help page; the others follow by name."""
+
+_OVERVIEW = """Trigger-based table replication between PostgreSQL servers.
+
+INI is the file with the settings: one with a [londiste] section for replication, with a [pgqadm] section for the queue
+and its ticker. Options may stand anywhere."""
+
+_EXAMPLES = "Example: londiste_lite replica.ini provider add entry"
+
+_SIGNALS = (
+    ("reload", signal.SIGHUP, "reload its settings"),
+    ("stop", signal.SIGINT, "stop after its batch"),
+    ("kill", signal.SIGTERM, "stop at once"),
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        output.lines([f"londiste_lite {__version__}"])
+        raise typer.Exit
+
+
+def _main(
+    ctx: typer.Context,
+    ini: Annotated[
+        str | None, typer.Argument(metavar="INI", help="File with the settings.", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show debug lines as well.")] = False,
+    background: Annotated[bool, typer.Option("--daemon", "-d", help="Run in the background; needs a pidfile.")] = False,
+    reload: Annotated[bool, typer.Option("--reload", "-r", help="Tell the running process to reload.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", "-s", help="Tell it to stop after its batch.")] = False,
+    kill: Annotated[bool, typer.Option("--kill", "-k", help="Tell it to stop at once.")] = False,
+    rewind: Annotated[bool, typer.Option("--rewind", help="Set the queue's position to the subscriber's.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Forget the subscriber's position.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    program = Path(ctx.find_root().info_name or "").name
+    context = Context(
+        ini or None,
+        verbose=verbose,
+        quiet=quiet,
+        daemon=background,
+        prefer=QUEUE if program.startswith("pgqadm") else LONDISTE,
+    )
+    ctx.obj = context
+    output.be_quiet(quiet and not verbose)
+    asked = {"reload": reload, "stop": stop, "kill": kill}
+    for name, number, meaning in _SIGNALS:
+        if asked[name]:
+            context.command = f"--{name}"
+            output.message(daemon.signal_owner(context.either().pidfile, number, meaning))
+    if any(asked.values()):
+        raise typer.Exit
+    if rewind or reset:
+        _change_position(context, "rewind" if rewind else "reset")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        if context.ini is None:
+            typer.echo(ctx.get_help(), err=True)
+            raise typer.Exit(2)
+        raise UsageError("no command given", hint="See `londiste_lite --help` for the commands.")
+    context.command = ctx.invoked_subcommand
+
+
+def _change_position(context: Context, how: str) -> None:
+    context.command = f"--{how}"
+    replay: Any = importlib.import_module("londiste_lite.commands.replay")
+    getattr(replay, how)(context)
+
+
+def build(pretty: bool | None = None) -> Any:
+    """Return the program's command tree; help pages are coloured if `pretty`, by default on a terminal only."""
+    if pretty is None:
+        pretty = output.on_terminal()
+    app = typer.Typer(
+        help=_OVERVIEW,
+        epilog=_EXAMPLES,
+        invoke_without_command=True,
+        rich_markup_mode="rich" if pretty else None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+        subcommand_metavar="COMMAND [ARGS]...",
+    )
+    app.callback()(_main)
+    for each in pkgutil.iter_modules(commands.__path__):
+        module: Any = importlib.import_module(f"londiste_lite.commands.{each.name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=each.name)
+        else:
+            module.register(app)
+    command: Any = typer.main.get_command(app)
+    command.commands = dict(sorted(command.commands.items(), key=lambda item: _place(item[0])))
+    return command
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+
+
+def describe(command: Any) -> Command:
+    """Return what `arguments` needs to know of a typer command and all below it."""
+    options = {
+        name: not (param.is_flag or param.count)
+        for param in command.params
+        if param.param_type_name == "option"
+        for name in (*param.opts, *param.secondary_opts)
+    }
+    children = getattr(command, "commands", {})
+    return Command(options, {name: describe(child) for name, child in children.items()})
+
+
+def main(argv: Sequence[str] | None = None, program: str | None = None) -> None:
+    """Run one command line, that of the process by default; ends the process with its exit code unless that is 0."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    program = program or Path(sys.argv[0]).name
+    if program in ("__main__.py", "-c", ""):
+        program = "londiste_lite"
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks is shown escaped rather than ending the program.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    with error_boundary():
+        command = build()
+        completing = any(name.endswith("_COMPLETE") and name.startswith("_") for name in os.environ)
+        words = given if completing else arguments.order(given, describe(command))
+        command.main(args=words, prog_name=program)

@@ -1,0 +1,105 @@
+"""`replay`, `wait`, `--rewind` and `--reset`: applying the queue to the subscriber."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from londiste_lite import event_queue, output, progress, registration, service
+from londiste_lite.config import LondisteSettings
+from londiste_lite.context import Context
+from londiste_lite.errors import RegistrationError, WaitTimeout
+from londiste_lite.locks import replay_holder
+from londiste_lite.replay import position
+from londiste_lite.replay.settings import ReplaySettings
+from londiste_lite.sides import both, opened
+from londiste_lite.stop_flag import StopFlag
+
+
+def replay_settings(settings: LondisteSettings) -> ReplaySettings:
+    """Return what the engine needs of an INI's settings."""
+    return ReplaySettings(
+        provider_dsn=settings.provider_db,
+        subscriber_dsn=settings.subscriber_db,
+        queue=settings.queue,
+        consumer=settings.consumer,
+        job=settings.job_name,
+        node=settings.node,
+        apply=settings.apply,
+        loop_delay=settings.loop_delay,
+        lock_timeout=settings.lock_timeout,
+        connection_lifetime=settings.connection_lifetime,
+        parallel_copies=settings.parallel_copies,
+        max_batch_rows=settings.max_batch_rows,
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+
+    @app.command(epilog="Example: londiste_lite replica.ini replay -d")
+    def replay(
+        ctx: typer.Context,
+        once: Annotated[bool, typer.Option("--once", help="Apply what is committed now, then end.")] = False,
+    ) -> None:
+        """Apply the queue to the subscriber: in the foreground, with -d as a daemon, or --once."""
+        context: Context = ctx.obj
+        settings = context.londiste()
+        if once:
+            context.run(lambda stop: service.run_once(replay_settings(settings), stop))
+            return
+
+        def work(stop: StopFlag) -> None:
+            service.run_replay(replay_settings(settings), stop, lambda: replay_settings(context.londiste()))
+
+        context.run_service(settings, work)
+
+    @app.command(epilog="Example: londiste_lite replica.ini wait --timeout 60")
+    def wait(
+        ctx: typer.Context,
+        timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds; without it, for ever.")] = None,
+    ) -> None:
+        """Return when all that is committed on the provider now is visible on the subscriber, copies included."""
+        context: Context = ctx.obj
+        settings = context.londiste()
+        with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):
+            event_queue.find_queue(provider, settings.queue)
+            if context.run(
+                lambda stop: progress.wait(provider, subscriber, settings.queue, settings.consumer, timeout, stop)
+            ):
+                return
+            running = replay_holder(subscriber, settings.consumer) is not None
+        hint = "`status` shows how far it is." if running else "No replay is running: start one with `replay -d`."
+        raise WaitTimeout(f"the subscriber was not there after {timeout:g} seconds", hint=hint)
+
+
+def rewind(context: Context) -> None:
+    """Put the provider's position of the consumer to the tick that the subscriber has stored."""
+    settings = context.londiste()
+    with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):
+        registration.require_stopped(subscriber, settings.consumer)
+        queue = event_queue.find_queue(provider, settings.queue)
+        tick = position.stored(subscriber, settings.consumer)
+        if tick is None:
+            raise RegistrationError(
+                f'the subscriber has no position of "{settings.consumer}"',
+                hint="Nothing was applied yet, so there is no place to go back to.",
+            )
+        if event_queue.tick_by_id(provider, queue, tick) is None:
+            raise RegistrationError(
+                f"the provider no longer has tick {tick}",
+                hint="Use --reset, then `subscriber resync --all`: all tables are copied anew.",
+            )
+        event_queue.register(provider, settings.queue, settings.consumer)
+        event_queue.move_to(provider, settings.queue, settings.consumer, tick)
+    output.message(f'consumer "{settings.consumer}" stands at tick {tick}')
+
+
+def reset(context: Context) -> None:
+    """Forget the tick that the subscriber has stored; replay goes on from the provider's position."""
+    settings = context.londiste()
+    with opened(settings.subscriber_db, settings.job_name, "subscriber") as subscriber:
+        registration.require_stopped(subscriber, settings.consumer)
+        had = position.forget(subscriber, settings.consumer)
+    output.message(f'position of "{settings.consumer}" {"forgotten" if had else "is not stored, nothing to forget"}')

@@ -1,0 +1,30 @@
+"""Named points at which a test can kill the process, to prove that a crash there loses and repeats nothing.
+
+`LONDISTE_LITE_CRASH_AT=name` makes the process kill itself (SIGKILL) when it reaches that point; otherwise no effect.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+POINTS = (
+    "batch-staged",
+    "batch-applied",
+    "batch-committed",
+    "copy-started",
+    "copy-loaded",
+    "copy-committed",
+    "catchup-staged",
+    "catchup-applied",
+    "catchup-committed",
+    "join-staged",
+    "join-applied",
+    "join-committed",
+)
+
+
+def reached(name: str) -> None:
+    """Kill this process when the environment names this point."""
+    if os.environ.get("LONDISTE_LITE_CRASH_AT") == name:
+        os.kill(os.getpid(), signal.SIGKILL)

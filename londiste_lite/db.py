@@ -1,0 +1,337 @@
+"""Connections to PostgreSQL: opened in one place, pinned to known settings, errors translated by SQLSTATE.
+
+The only module that imports psycopg2. Everybody above speaks of `Database` and of named statements (`sqlfiles`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import psycopg2
+import psycopg2.extensions
+
+from londiste_lite import sqlfiles
+from londiste_lite.errors import (
+    ConnectionLost,
+    ConnectionRefused,
+    DatabaseError,
+    LockNotGranted,
+    PrivilegeMissing,
+    QueryCanceled,
+    SchemaError,
+)
+
+log = logging.getLogger(__name__)
+
+OLDEST_SERVER = 130000
+OWN_SCHEMAS = ("londiste", "pgq", "pgq_ext", "pgq_coop")
+
+# Text that goes through COPY or a record must read back the same on the other side whatever the role or database set.
+PINNED = {
+    "client_encoding": "UTF8",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "lc_monetary": "C",
+    "timezone": "UTC",
+    "xmloption": "content",
+    "standard_conforming_strings": "on",
+    "search_path": "pg_catalog",
+    "idle_in_transaction_session_timeout": "0",
+    "statement_timeout": "0",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "row_security": "off",
+}
+
+_KEEPALIVES: dict[str, int] = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30000,
+    "connect_timeout": 15,
+}
+
+Row = tuple[Any, ...]
+
+
+class Readable(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+    def readline(self, size: int | None = ..., /) -> bytes: ...
+
+
+class Writable(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+
+def hide_password(text: str) -> str:
+    """Return `text` with anything that looks like a password in a DSN replaced by `***`."""
+    text = re.sub(r"(?i)((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", text)
+    return re.sub(r"(\w+://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
+
+
+def translate(error: psycopg2.Error, where: str = "") -> DatabaseError | SchemaError:
+    """Return our exception for a driver's `error`; decided by SQLSTATE, never by message text."""
+    state: str | None = getattr(error, "pgcode", None)
+    diag = getattr(error, "diag", None)
+    # libpq's own messages run over several lines and end in a full stop.
+    text = hide_password(" ".join((getattr(diag, "message_primary", None) or str(error)).split())).rstrip(".")
+    message = f"{where}: {text}" if where else text
+    detail = getattr(diag, "message_detail", None)
+    hint = getattr(diag, "message_hint", None)
+    fields: dict[str, Any] = {"sqlstate": state, "detail": detail, "hint": hint}
+    fields["constraint"] = getattr(diag, "constraint_name", None)
+    fields["table"] = getattr(diag, "table_name", None)
+    fields["column"] = getattr(diag, "column_name", None)
+    if state is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+        return ConnectionLost(message, sqlstate=None)
+    if state and (state[:2] == "08" or state in ("57P01", "57P02", "57P03")):
+        return ConnectionLost(message, sqlstate=state)
+    if state == "55P03":
+        return LockNotGranted(message, sqlstate=state, detail=detail)
+    if state == "57014":
+        return QueryCanceled(message, **fields)
+    if state == "42501":
+        return PrivilegeMissing(message, **fields)
+    if state in ("3F000", "42P01", "42883", "42703") and _names_own_schema(text):
+        return SchemaError(message, hint="Run `provider install` or `subscriber install` (again) on this database.")
+    return DatabaseError(message, **fields)
+
+
+def _names_own_schema(text: str) -> bool:
+    # The message is only used to tell our schemas from the user's after the SQLSTATE has decided the class.
+    return any(f'"{schema}' in text or f"{schema}." in text for schema in OWN_SCHEMAS)
+
+
+class Database:
+    """One connection, in autocommit mode; transactions are explicit blocks.
+
+    Not for use by two threads at once, except `cancel`, which any thread may call.
+    """
+
+    def __init__(self, raw: psycopg2.extensions.connection, label: str) -> None:
+        self._raw = raw
+        self.label = label
+        self._depth = 0
+        self._lock = threading.Lock()
+
+    @property
+    def server_version(self) -> int:
+        """The server's version number, 150004 for 15.4."""
+        return int(self._raw.server_version)
+
+    @property
+    def dbname(self) -> str:
+        return str(self._raw.info.dbname)
+
+    @property
+    def closed(self) -> bool:
+        return self._raw.closed != 0
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._depth > 0
+
+    @property
+    def backend_pid(self) -> int:
+        return int(self._raw.info.backend_pid)
+
+    def fileno(self) -> int:
+        """The socket's descriptor, for `select`."""
+        return int(self._raw.fileno())
+
+    def notices(self) -> list[str]:
+        """Return and forget the server's notices since the last call."""
+        found = [str(line).strip() for line in self._raw.notices]
+        self._raw.notices.clear()
+        return found
+
+    # --- statements -----------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg2.Error as error:
+            raise translate(error, self.label) from error
+
+    def run(self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> list[Row]:
+        """Run SQL built at run time and return its rows, an empty list when it returns none.
+
+        With `params` None the text is sent as it is, `%` included. Raises DatabaseError or one of its kinds.
+        """
+        with self._translated(), self._raw.cursor() as cursor:
+            cursor.execute(sql, params)
+            return cursor.fetchall() if cursor.description else []
+
+    def count(self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
+        """Run a statement and return how many rows it touched."""
+        with self._translated(), self._raw.cursor() as cursor:
+            cursor.execute(sql, params)
+            return int(cursor.rowcount)
+
+    def rows(self, name: str, /, **params: Any) -> list[Row]:
+        """Run the named statement `module.name` of `sql/queries` and return its rows."""
+        return self.run(sqlfiles.statement(name), params)
+
+    def row(self, name: str, /, **params: Any) -> Row | None:
+        """Run the named statement and return its first row, None when there is none."""
+        found = self.rows(name, **params)
+        return found[0] if found else None
+
+    def value(self, name: str, /, **params: Any) -> Any:
+        """Run the named statement and return the first column of its first row, None when there is no row."""
+        found = self.row(name, **params)
+        return found[0] if found else None
+
+    def script(self, sql: str) -> None:
+        """Run a script of several statements without parameters."""
+        with self._translated(), self._raw.cursor() as cursor:
+            cursor.execute(sql)
+
+    def copy_out(self, sql: str, target: Writable, size: int = 1 << 16) -> None:
+        """Run `COPY ... TO STDOUT` and write its bytes to `target`."""
+        with self._translated(), self._raw.cursor() as cursor:
+            cursor.copy_expert(sql, target, size)
+
+    def copy_in(self, sql: str, source: Readable, size: int = 1 << 16) -> int:
+        """Run `COPY ... FROM STDIN` with the bytes of `source`; return the number of rows."""
+        with self._translated(), self._raw.cursor() as cursor:
+            cursor.copy_expert(sql, source, size)
+            return int(cursor.rowcount)
+
+    # --- transactions ---------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def transaction(self, begin: str = "begin") -> Iterator[None]:
+        """A transaction block: committed at its end, rolled back when an exception leaves it.
+
+        `begin` may name an isolation level, for example `begin isolation level repeatable read`.
+        """
+        if self._depth:
+            raise RuntimeError("transactions do not nest; use savepoint()")
+        self.script(begin)
+        self._depth = 1
+        try:
+            yield
+        except BaseException:
+            self._depth = 0
+            self._quiet_rollback("rollback")
+            raise
+        self._depth = 0
+        self.script("commit")
+
+    @contextlib.contextmanager
+    def savepoint(self, name: str = "londiste_step") -> Iterator[None]:
+        """A savepoint inside a transaction: released at its end, rolled back to when an exception leaves it."""
+        self.script(f"savepoint {name}")
+        try:
+            yield
+        except BaseException:
+            self._quiet_rollback(f"rollback to savepoint {name}; release savepoint {name}")
+            raise
+        self.script(f"release savepoint {name}")
+
+    def _quiet_rollback(self, sql: str) -> None:
+        # A failing rollback must not hide the error that is on its way.
+        if self.closed:
+            return
+        try:
+            self.script(sql)
+        except (DatabaseError, SchemaError) as error:
+            log.debug("%s: %s failed: %s", self.label, sql, error)
+
+    # --- waking up ------------------------------------------------------------------------------------------
+
+    def listen(self, channel: str) -> None:
+        """Subscribe to notifications of `channel`, a plain identifier."""
+        self.script(f'listen "{channel}"')
+
+    def take_notifications(self) -> int:
+        """Read what has arrived on the socket and return how many notifications there were."""
+        with self._translated():
+            self._raw.poll()
+        found = len(self._raw.notifies)
+        self._raw.notifies.clear()
+        return found
+
+    def cancel(self) -> None:
+        """Ask the server to cancel the statement under way; callable from another thread, never raises."""
+        with contextlib.suppress(psycopg2.Error):
+            self._raw.cancel()
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is rolled back. Never raises."""
+        with contextlib.suppress(psycopg2.Error):
+            self._raw.close()
+
+
+def connect(
+    dsn: str,
+    *,
+    job: str,
+    role: str,
+    settings: Mapping[str, str] | None = None,
+) -> Database:
+    """Open a pinned connection to `dsn`, a libpq keyword string or a `postgresql://` URI.
+
+    `role` is a word for `application_name` (`londiste:<job>:<role>`), `settings` are further server settings. Raises
+    ConnectionRefused when the server cannot be reached, SchemaError when it is older than PostgreSQL 13, and
+    ConfigError-like DatabaseError for a DSN that libpq cannot read.
+    """
+    try:
+        given = psycopg2.extensions.parse_dsn(dsn)
+    except psycopg2.ProgrammingError as error:
+        raise DatabaseError(f"not a connection string: {hide_password(str(error).strip())}") from error
+    defaults = {key: value for key, value in _KEEPALIVES.items() if key not in given}
+    options: dict[str, Any] = {"application_name": f"londiste:{job}:{role}"[:63], **defaults}
+    try:
+        raw = psycopg2.connect(dsn, **options)
+    except psycopg2.OperationalError as error:
+        text = hide_password(" ".join(str(error).split())).rstrip(".")
+        raise ConnectionRefused(f"cannot connect to {describe(dsn)}: {text}") from error
+    raw.autocommit = True
+    database = Database(raw, describe(dsn))
+    try:
+        if database.server_version < OLDEST_SERVER:
+            raise SchemaError(
+                f"{describe(dsn)} is PostgreSQL {raw.info.parameter_status('server_version')}, which is too old",
+                hint="londiste_lite works with PostgreSQL 13 and later.",
+            )
+        pinned = {**PINNED, **(settings or {})}
+        names = ", ".join("pg_catalog.set_config(%s, %s, false)" for _ in pinned)
+        database.run(f"select {names}", [part for item in pinned.items() for part in item])
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def dsn_problem(dsn: str) -> str | None:
+    """Return why libpq cannot read `dsn`, None when it can; nothing of a password is in the answer."""
+    try:
+        psycopg2.extensions.parse_dsn(dsn)
+    except psycopg2.ProgrammingError as error:
+        # A password with spaces and no quotes is taken apart by libpq, and its pieces would be in the reason.
+        secret = "password" in dsn.lower() or re.match(r"\w+://[^/@]*:[^/@]*@", dsn)
+        return "check its spelling and quotes" if secret else str(error).strip().removeprefix("invalid dsn: ")
+    return None
+
+
+def describe(dsn: str) -> str:
+    """Return where `dsn` points, for messages: host, port and database, never user secrets."""
+    try:
+        parts = psycopg2.extensions.parse_dsn(dsn)
+    except psycopg2.ProgrammingError:
+        return "the database"
+    host = parts.get("host") or parts.get("hostaddr") or "local socket"
+    port = f":{parts['port']}" if parts.get("port") else ""
+    return f'database "{parts.get("dbname") or parts.get("user") or "default"}" at {host}{port}'

@@ -1,0 +1,55 @@
+"""Advisory locks that keep two processes from doing one job: two tickers of a database, two replays of a consumer."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from londiste_lite.db import Database
+
+TICKER_CLASS = 5067087
+REPLAY_CLASS = 5067088
+COPY_CLASS = 5067089
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock: the server's process number, the application's name and address."""
+
+    pid: int
+    application: str
+    address: str | None
+
+    def __str__(self) -> str:
+        return f'"{self.application}" (backend {self.pid}, {self.address or "local"})'
+
+
+def _number(name: str) -> int:
+    """A signed 32-bit number for a name."""
+    value = zlib.crc32(name.encode())
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+def try_ticker(db: Database) -> bool:
+    """Take the lock of this database's ticker for the session; return False when another has it."""
+    return bool(db.value("ticker.try_lock", **{"class": TICKER_CLASS, "number": 0}))
+
+
+def ticker_holder(db: Database) -> Holder | None:
+    """Return who ticks this database, None when nobody of ours does."""
+    return _holder(db, TICKER_CLASS, 0)
+
+
+def try_replay(db: Database, consumer: str) -> bool:
+    """Take the lock of a consumer's replay on its subscriber; return False when another has it."""
+    return bool(db.value("ticker.try_lock", **{"class": REPLAY_CLASS, "number": _number(consumer)}))
+
+
+def replay_holder(db: Database, consumer: str) -> Holder | None:
+    """Return who replays for this consumer, None when nobody does."""
+    return _holder(db, REPLAY_CLASS, _number(consumer))
+
+
+def _holder(db: Database, lock_class: int, number: int) -> Holder | None:
+    row = db.row("ticker.lock_holder", **{"class": lock_class, "number": number})
+    return Holder(int(row[0]), str(row[1]), row[2]) if row else None

@@ -1,0 +1,309 @@
+"""The table of INI keys: one row per key with its type, default, range and one line of help.
+
+`config` reads a file by this table, `manual` writes the sample files and the manual's key list from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["text", "file", "dsn", "name", "seconds", "integer", "flag", "choice", "backlog"]
+
+LONDISTE = "londiste"
+QUEUE = "pgqadm"
+BOTH = (LONDISTE, QUEUE)
+SECTIONS = BOTH
+"""The sections that the program's own commands read, in the order in which they are looked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One INI key.
+
+    `default` is the text as it would stand in the file, empty for "not set". `low` and `high` bound a number, both
+    included; `lift` raises a smaller number to `low` with a note, for old files that go below it. `sample` stands in
+    the sample file instead of the default. `ignored` is why a key of Londiste 2.1 has no effect here; a `planned` key
+    is read and checked, and has no effect yet. `alias_of` names the key that is meant, whose value is this one's times
+    `factor`.
+    """
+
+    name: str
+    sections: tuple[str, ...]
+    kind: Kind
+    help: str
+    default: str = ""
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    lift: bool = False
+    choices: tuple[str, ...] = ()
+    required: bool = False
+    sample: str = ""
+    ignored: str = ""
+    planned: bool = False
+    alias_of: str = ""
+    factor: float = 1.0
+
+
+_DAY = 86400.0
+
+OPTIONS: tuple[Option, ...] = (
+    # --- both sections --------------------------------------------------------------------------------------------
+    Option(
+        name="job_name",
+        sections=BOTH,
+        kind="name",
+        sample="replica",
+        help="Name of this process in logs and on the server; also the consumer's name. Default: the section's name.",
+    ),
+    Option(
+        name="provider_db",
+        sections=(LONDISTE,),
+        kind="dsn",
+        required=True,
+        sample="dbname=provider host=127.0.0.1",
+        help="Where rows come from: keywords (dbname=.. host=..) or a postgresql:// URI.",
+    ),
+    Option(
+        name="subscriber_db",
+        sections=(LONDISTE,),
+        kind="dsn",
+        required=True,
+        sample="dbname=subscriber host=127.0.0.1",
+        help="Where rows go to, written the same way.",
+    ),
+    Option(
+        name="pgq_queue_name",
+        sections=(LONDISTE,),
+        kind="name",
+        required=True,
+        sample="londiste.replica",
+        help="The queue on the provider that carries the changes; a dot is legal.",
+    ),
+    Option(
+        name="db",
+        sections=(QUEUE,),
+        kind="dsn",
+        required=True,
+        sample="dbname=provider host=127.0.0.1",
+        help="The database whose queues are ticked: keywords (dbname=.. host=..) or a postgresql:// URI.",
+    ),
+    Option(
+        name="pidfile",
+        sections=BOTH,
+        kind="file",
+        sample="%(job_name)s.pid",
+        help="Locked while the process runs; needed for -d, -s, -k and -r. Relative to the current directory.",
+    ),
+    Option(
+        name="logfile",
+        sections=BOTH,
+        kind="file",
+        sample="%(job_name)s.log",
+        help="Where log lines go besides standard error. Relative to the current directory.",
+    ),
+    Option(
+        name="log_size",
+        sections=BOTH,
+        kind="integer",
+        default="10485760",
+        unit="bytes",
+        low=0,
+        high=1 << 40,
+        help="Size in bytes at which the log file is rotated; 0 = never, for an outside logrotate.",
+    ),
+    Option(
+        name="log_count",
+        sections=BOTH,
+        kind="integer",
+        default="3",
+        low=0,
+        high=1000,
+        help="How many rotated log files are kept.",
+    ),
+    Option(
+        name="use_skylog",
+        sections=BOTH,
+        kind="flag",
+        default="0",
+        help="Accepted for old files; 1 does not read skylog.ini, log lines go to logfile and standard error.",
+    ),
+    Option(
+        name="loop_delay",
+        sections=BOTH,
+        kind="seconds",
+        default="1.0",
+        low=0.1,
+        high=3600,
+        lift=True,
+        help="Longest sleep in seconds when there is nothing to do; notifications wake the process earlier.",
+    ),
+    Option(
+        name="connection_lifetime",
+        sections=BOTH,
+        kind="seconds",
+        default="1200",
+        low=0,
+        high=365 * _DAY,
+        help="Age in seconds at which a database connection is closed and opened anew; 0 = never.",
+    ),
+    # --- [londiste] -----------------------------------------------------------------------------------------------
+    Option(
+        name="pgq_consumer_id",
+        sections=(LONDISTE,),
+        kind="name",
+        sample="replica",
+        help="Name of the consumer on the queue. Default: job_name.",
+    ),
+    Option(
+        name="lock_timeout",
+        sections=(LONDISTE,),
+        kind="seconds",
+        default="10",
+        low=0,
+        high=_DAY,
+        help="Longest wait in seconds for a lock on a user's table; 0 = no limit.",
+    ),
+    Option(
+        name="compare_sql",
+        sections=(LONDISTE,),
+        kind="text",
+        sample="select count(1) from only _TABLE_",
+        help="Query that `compare` runs on both sides instead of its checksums; _TABLE_ is the table's name.",
+        planned=True,
+    ),
+    Option(
+        name="node",
+        sections=(LONDISTE,),
+        kind="name",
+        sample="7",
+        help="Target name of this subscriber: it gets its own rows and those for all. Default: every row.",
+    ),
+    Option(
+        name="apply",
+        sections=(LONDISTE,),
+        kind="choice",
+        default="bulk",
+        choices=("bulk", "ordered"),
+        help="bulk: the final row of each key, set by set. ordered: every change one by one in its order.",
+    ),
+    Option(
+        name="on_error",
+        sections=(LONDISTE,),
+        kind="choice",
+        default="stop",
+        choices=("stop", "park"),
+        help="stop: an event that cannot be applied stops the replay. park: it waits aside.",
+        planned=True,
+    ),
+    Option(
+        name="parallel_copies",
+        sections=(LONDISTE,),
+        kind="integer",
+        default="2",
+        low=1,
+        high=64,
+        help="How many tables are copied at the same time.",
+    ),
+    Option(
+        name="copy_jobs",
+        sections=(LONDISTE,),
+        kind="integer",
+        default="2",
+        low=1,
+        high=64,
+        help="How many connections copy one big table.",
+        planned=True,
+    ),
+    Option(
+        name="max_batch_rows",
+        sections=(LONDISTE,),
+        kind="integer",
+        default="500000",
+        unit="rows",
+        low=1,
+        high=1_000_000_000,
+        help="How many changes one batch may gather when replay is behind.",
+    ),
+    Option(
+        name="park_after",
+        sections=(LONDISTE,),
+        kind="backlog",
+        sample="24h",
+        help="Backlog at which a node that is away is parked: events (5000000) or time (90m, 24h, 7d). Default: never.",
+        planned=True,
+    ),
+    Option(
+        name="metrics_port",
+        sections=(LONDISTE,),
+        kind="integer",
+        default="0",
+        low=0,
+        high=65535,
+        help="TCP port on 127.0.0.1 that serves metrics while replay runs; 0 = none.",
+        planned=True,
+    ),
+    # --- [pgqadm] -------------------------------------------------------------------------------------------------
+    Option(
+        name="maint_delay",
+        sections=(QUEUE,),
+        kind="seconds",
+        default="300",
+        low=1,
+        high=_DAY,
+        help="Seconds between two rounds of queue maintenance (table rotation, retry events).",
+    ),
+    Option(
+        name="maint_delay_min",
+        sections=(QUEUE,),
+        kind="seconds",
+        unit="minutes",
+        low=1 / 60,
+        high=1440,
+        alias_of="maint_delay",
+        factor=60,
+        help="Older spelling of maint_delay, in minutes; maint_delay wins.",
+    ),
+    Option(
+        name="queue_refresh_period",
+        sections=(QUEUE,),
+        kind="seconds",
+        default="30",
+        low=0.1,
+        high=_DAY,
+        help="Seconds between two looks at the list of queues.",
+    ),
+    Option(
+        name="ticker_log_delay",
+        sections=(QUEUE,),
+        kind="seconds",
+        default="300",
+        low=0.1,
+        high=_DAY,
+        help="Seconds between two log lines with the number of ticks.",
+    ),
+    # --- accepted, without effect ---------------------------------------------------------------------------------
+    *(
+        Option(name=name, sections=(section,), kind="text", help="Accepted for old files, ignored.", ignored=reason)
+        for section, name, reason in (
+            (LONDISTE, "mirror_queue", "queues are not mirrored"),
+            (LONDISTE, "method", "changes are always applied directly"),
+            (LONDISTE, "fake", "there is no trial mode; `provider install --print` shows what would be done"),
+            (LONDISTE, "file_dst", "changes are always applied directly"),
+            (LONDISTE, "file_src", "changes are always applied directly"),
+            (LONDISTE, "maint_delay", "queue maintenance is set in the [pgqadm] section"),
+            (LONDISTE, "pgq_lazy_fetch", "batches are streamed, whatever their size"),
+            (QUEUE, "idle_interval", "set it per queue: `config QUEUE ticker_idle_period=..`"),
+            (QUEUE, "max_events", "set it per queue: `config QUEUE ticker_max_count=..`"),
+            (QUEUE, "max_lag", "set it per queue: `config QUEUE ticker_max_lag=..`"),
+        )
+    ),
+)
+
+
+def of_section(section: str) -> dict[str, Option]:
+    """Return the rows of `section` by key; a section that is neither of ours has the rows of both."""
+    wanted = (section,) if section in SECTIONS else ()
+    rows = [row for row in OPTIONS if not wanted or section in row.sections]
+    return {row.name: row for row in rows if wanted or row.sections == BOTH}

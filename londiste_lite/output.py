@@ -1,0 +1,361 @@
+"""What a person or a script sees: data on standard output, messages on standard error.
+
+The only module that imports rich, and only for a terminal: elsewhere the output is plain and stable, in Londiste 2.1's
+layouts where those exist.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import decimal
+import enum
+import json as json_module
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from londiste_lite.errors import DifferencesFound, LondisteError
+from londiste_lite.names import QualifiedName
+
+log = logging.getLogger(__name__)
+
+
+class Named(Protocol):
+    """What became of one name: see `registration.Outcome`."""
+
+    @property
+    def name(self) -> object: ...
+    @property
+    def note(self) -> str: ...
+    @property
+    def error(self) -> LondisteError | None: ...
+
+
+def on_terminal(stream: TextIO | None = None) -> bool:
+    """Tell whether `stream`, standard output by default, is a terminal that takes colours."""
+    stream = stream or sys.stdout
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return not plain and stream is not None and stream.isatty()
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+def lines(items: Iterable[object]) -> None:
+    """Print one item a line."""
+    text = "".join(f"{item}\n" for item in items)
+    sys.stdout.write(text)
+
+
+def json(data: object) -> None:
+    """Print `data` as JSON with sorted keys; times in ISO form, dataclasses as objects, names as text."""
+    lines([json_text(data)])
+
+
+def json_text(data: object) -> str:
+    """Return the text that `json` prints."""
+    return json_module.dumps(_plain(data), ensure_ascii=False, sort_keys=True, indent=2)
+
+
+def _plain(data: object) -> object:
+    # Dataclasses are taken apart here: json would take a name for an object, or a named tuple for a list.
+    if isinstance(data, QualifiedName | Path):
+        return str(data)
+    if isinstance(data, enum.Enum):
+        return _plain(data.value)
+    if dataclasses.is_dataclass(data) and not isinstance(data, type):
+        return {each.name: _plain(getattr(data, each.name)) for each in dataclasses.fields(data)}
+    if isinstance(data, Mapping):
+        return {str(key): _plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple | set | frozenset):
+        return [_plain(value) for value in (sorted(data, key=str) if isinstance(data, set | frozenset) else data)]
+    if isinstance(data, decimal.Decimal):
+        return int(data) if data == data.to_integral_value() else float(data)
+    if isinstance(data, datetime.datetime | datetime.date):
+        return data.isoformat()
+    if isinstance(data, datetime.timedelta):
+        return data.total_seconds()
+    return data
+
+
+def table_states(rows: Sequence[tuple[str, str]]) -> None:
+    """Print tables and their states, two columns under `Table` and `State`."""
+    if on_terminal():
+        _rich_table("", ("Table", "State"), rows)
+    else:
+        lines(f"{name:<30}   {state:>20}" for name, state in (("Table", "State"), *rows))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table under a title, in Londiste's layout when not on a terminal; nothing when there is no row."""
+    if not rows:
+        return
+    if on_terminal():
+        _rich_table(title, columns, rows)
+        return
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(15, *(len(row[at]) for row in cells)) + 2 for at in range(len(columns))]
+    if title:
+        lines([title])
+    for row in (list(columns), ["-" * 15] * len(columns), *cells):
+        lines(["".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()])
+    lines(["", ""])
+
+
+def pairs(items: Sequence[tuple[str, object]]) -> None:
+    """Print names and values, one pair a line, the values in one column."""
+    width = max((len(name) for name, _ in items), default=0)
+    lines(f"{name + ':':<{width + 1}} {_cell(value)}" for name, value in items)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, enum.Enum):
+        value = value.value
+    return "-" if value is None else str(value)
+
+
+def _rich_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=title or None, title_justify="left")
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        # Text, not markup: a name may hold square brackets; control characters must not reach the terminal.
+        shown.add_row(*(Text(_printable(_cell(value)), style=_STYLES.get(_cell(value), "")) for value in row))
+    Console().print(shown)
+
+
+_STYLES = {
+    "ok": "green",
+    "in-copy": "yellow",
+    "catching-up": "yellow",
+    "-": "dim",
+    "held": "red",
+    "error": "red",
+    "warning": "yellow",
+}
+
+
+def _printable(text: str) -> str:
+    return "".join(ch if ch.isprintable() or ch == "\n" else "\N{REPLACEMENT CHARACTER}" for ch in text)
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+_quiet = False
+
+
+def be_quiet(quiet: bool = True) -> None:
+    """Leave out messages, not data and not warnings: the -q option."""
+    global _quiet
+    _quiet = quiet
+
+
+def message(text: str) -> None:
+    """Say something to the person: what was done, what is to be done next."""
+    if not _quiet:
+        _to_stderr(text)
+
+
+def warning(text: str) -> None:
+    """Say something that should not be overlooked."""
+    _to_stderr(f"warning: {text}", "yellow")
+
+
+def error(text: str) -> None:
+    """Say what went wrong; the hint, if there is one, follows with `hint`."""
+    _to_stderr(f"error: {text}", "bold red")
+
+
+def detail(text: str) -> None:
+    """Add what the server said beyond its message."""
+    _to_stderr(f"detail: {text}")
+
+
+def hint(text: str) -> None:
+    """Say what can be done about the error just shown."""
+    _to_stderr(f"hint: {text}")
+
+
+def _to_stderr(text: str, style: str = "") -> None:
+    if style and on_terminal(sys.stderr):
+        from rich.console import Console
+        from rich.text import Text
+
+        word, colon, rest = text.partition(":")
+        shown = Text.assemble((word + colon, style), _printable(rest))
+        Console(stderr=True, soft_wrap=True).print(shown)
+    else:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def outcomes(done: Iterable[Named]) -> None:
+    """Say what became of each name; raise LondisteError with all failures, if there were any, at the end."""
+    failed: list[LondisteError] = []
+    count = 0
+    for each in done:
+        count += 1
+        if each.error is None:
+            message(f"{each.name}: {each.note}")
+        else:
+            failed.append(each.error)
+    if failed and count == 1:
+        raise failed[0]
+    if failed:
+        for number, one in enumerate(failed):
+            error(one.message)
+            # One hint for several failures of one kind is said once, behind the last of them.
+            if one.hint and [later.hint for later in failed[number + 1 : number + 2]] != [one.hint]:
+                hint(one.hint)
+        raise LondisteError(f"{len(failed)} of {count} failed")
+    if not count:
+        message("nothing to do")
+
+
+class Found(Protocol):
+    """One finding of a check: see `preflight.findings`."""
+
+    @property
+    def check(self) -> str: ...
+    @property
+    def severity(self) -> object: ...
+    @property
+    def object(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def hint(self) -> str: ...
+
+
+def findings(found: Sequence[Found], as_json: bool) -> None:
+    """Print what checks found, or that they found nothing. Raises DifferencesFound when there is anything."""
+    if as_json:
+        json(found)
+    elif not found:
+        lines(["no findings"])
+    elif on_terminal():
+        rows = [(f.severity, f.check, f.object, f.message + (f"\n{f.hint}" if f.hint else "")) for f in found]
+        _rich_table("", ("Severity", "Check", "Object", "Finding"), rows)
+    else:
+        for f in found:
+            lines([f"{_cell(f.severity)}: {f.check}: {f.object}: {f.message}", *([f"    {f.hint}"] if f.hint else [])])
+    if found:
+        raise DifferencesFound(f"{len(found)} finding{'s' if len(found) > 1 else ''}")
+
+
+def installed(components: Mapping[str, str]) -> None:
+    """Say what `schema.install` did with each component."""
+    words = {"present": "is up to date", "extension": "is there as an extension, left alone"}
+    for name, what in components.items():
+        message(f"schema {name} {words.get(what, what)}")
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+LOG_PAUSE = 10.0
+"""Seconds between two log lines about one table where no bars can be shown."""
+
+
+class Progress(Protocol):
+    """How far long work is, per table; callable from any thread."""
+
+    def update(self, table: str, rows: int, bytes: int = 0, total: int | None = None) -> None:
+        """Tell that `rows` rows of `table` (`bytes` bytes) are done, of `total` if that is known; both since start."""
+
+    def finish(self, table: str) -> None:
+        """Tell that `table` is done."""
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Progress]:
+    """Show the progress of `what` (`copy`, `compare`): bars on a terminal, log lines now and then elsewhere."""
+    if not on_terminal(sys.stderr) or _quiet:
+        yield LoggedProgress(what)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} rows"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        yield _BarProgress(what, bars)
+
+
+class LoggedProgress:
+    """Progress as log lines, at most one per table in LOG_PAUSE seconds, and one at its end."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._started: dict[str, float] = {}
+        self._said: dict[str, float] = {}
+        self._rows: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def update(self, table: str, rows: int, bytes: int = 0, total: int | None = None) -> None:
+        """Note how far `table` is, and log it if the last line is long enough ago."""
+        now = time.monotonic()
+        with self._lock:
+            started = self._started.setdefault(table, now)
+            said = self._said.setdefault(table, now)
+            self._rows[table] = rows
+            if now - said < LOG_PAUSE:
+                return
+            self._said[table] = now
+        speed = rows / (now - started) if now > started else 0.0
+        of = f" of {total}" if total else ""
+        left = f", {(total - rows) / speed:.0f} s left" if total and speed and total > rows else ""
+        log.info("%s of %s: %d%s rows, %.0f rows/s%s", self._what, table, rows, of, speed, left)
+
+    def finish(self, table: str) -> None:
+        """Log what was done of `table` in all."""
+        with self._lock:
+            seconds = time.monotonic() - self._started.pop(table, time.monotonic())
+            rows = self._rows.pop(table, 0)
+            self._said.pop(table, None)
+        log.info("%s of %s: done, %d rows in %.1f s", self._what, table, rows, seconds)
+
+
+class _BarProgress:
+    def __init__(self, what: str, bars: Any) -> None:
+        self._what = what
+        self._bars = bars
+        self._tasks: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def update(self, table: str, rows: int, bytes: int = 0, total: int | None = None) -> None:
+        with self._lock:
+            if table not in self._tasks:
+                self._tasks[table] = self._bars.add_task(f"{self._what} {_printable(table)}", total=total, speed="")
+            task = self._tasks[table]
+        speed = self._bars.tasks[task].speed
+        self._bars.update(task, completed=rows, total=total, speed=f"{speed:,.0f} rows/s" if speed else "")
+
+    def finish(self, table: str) -> None:
+        with self._lock:
+            task = self._tasks.pop(table, None)
+        if task is not None:
+            done = self._bars.tasks[task].completed
+            self._bars.update(task, total=max(done, 1), completed=max(done, 1))
+
+
+def roles(made: Mapping[str, bool], purpose: Mapping[str, str]) -> None:
+    """Say which roles there are now and what for; nothing when none were asked for."""
+    for name, new in made.items():
+        message(f"role {name} {'created' if new else 'is there'}: {purpose[name]}")

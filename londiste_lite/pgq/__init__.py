@@ -1,0 +1,1 @@
+"""Python consumer API for plain PgQ events, in the manner of Skytools."""

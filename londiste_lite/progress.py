@@ -1,0 +1,153 @@
+"""How far a subscriber is: the status as data, and waiting until it has caught up. Only reads, and makes ticks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from londiste_lite import event_queue, locks, pausing, sequences, subscribed
+from londiste_lite.db import Database
+from londiste_lite.event_queue import Queue, Tick
+from londiste_lite.names import SequenceName, TableName
+from londiste_lite.replay import fetch, position
+from londiste_lite.snapshots import Snapshot
+from londiste_lite.stop_flag import StopFlag
+from londiste_lite.table_state import TableState
+
+# A backlog is counted by reading it, so a status must not read all of a large one.
+MOST_COUNTED = 1_000_000
+
+
+@dataclass(frozen=True)
+class TableStatus:
+    """One subscribed table; `error` says why it does not go on."""
+
+    name: str
+    state: str
+    rows_inserted: int
+    rows_updated: int
+    rows_deleted: int
+    conflicts: int
+    parked: int
+    error: str | None
+
+
+@dataclass(frozen=True)
+class SequenceStatus:
+    """One subscribed sequence and its value on both sides, None where it does not exist."""
+
+    name: str
+    provider_value: int | None
+    subscriber_value: int | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of one subscriber. `lag_seconds` is 0 when nothing waits; ticks are numbers."""
+
+    queue: str
+    consumer: str
+    node: str | None
+    lag_seconds: float | None
+    pending_events: int | None
+    last_tick: int | None
+    applied_tick: int | None
+    ticker_alive: bool
+    replay_alive: bool
+    paused: bool
+    tables: list[TableStatus]
+    sequences: list[SequenceStatus]
+    last_error: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `status --json` prints."""
+        return asdict(self)
+
+
+def status(provider: Database, subscriber: Database, queue_name: str, consumer: str, node: str | None) -> Status:
+    """Return the status. Raises ObjectNotFound when the provider has no such queue."""
+    queue = event_queue.find_queue(provider, queue_name)
+    newest = event_queue.last_tick(provider, queue)
+    stored = position.progress(subscriber, consumer)
+    held = event_queue.position(provider, queue_name, consumer)
+    at = stored.tick_id if stored else held
+    tick = event_queue.tick_by_id(provider, queue, at) if at is not None else None
+    tables = subscribed.tables(subscriber, queue_name)
+    pending, lag = _backlog(provider, queue, tick, [t.table for t in tables], node) if tick else (None, None)
+    names = subscribed.sequences(subscriber, queue_name)
+    return Status(
+        queue=queue_name,
+        consumer=consumer,
+        node=node,
+        lag_seconds=lag,
+        pending_events=pending,
+        last_tick=newest.id,
+        applied_tick=stored.tick_id if stored else None,
+        ticker_alive=locks.ticker_holder(provider) is not None,
+        replay_alive=locks.replay_holder(subscriber, consumer) is not None,
+        paused=pausing.find(subscriber, consumer) is not None,
+        tables=[_table_status(t) for t in tables],
+        sequences=_sequence_status(provider, subscriber, names),
+        last_error=stored.last_error if stored else None,
+    )
+
+
+def _backlog(
+    provider: Database, queue: Queue, tick: Tick, tables: list[TableName], node: str | None
+) -> tuple[int, float]:
+    """Return how many events of these tables wait behind a tick (no more than MOST_COUNTED are counted), and the age
+    of the oldest in seconds, 0 when none waits."""
+    if not tables:
+        return 0, 0.0
+    conditions = fetch.table_conditions(tables, {}, node)
+    waiting = fetch.events_after(queue.event_table, Snapshot.parse(tick.snapshot), conditions, "ev_time")
+    sql = (
+        "select pg_catalog.count(*)::int8, "
+        "coalesce(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(ev_time)), 0)::float8 "
+        f"from ({waiting} limit {MOST_COUNTED}) e"
+    )
+    count, age = provider.run(sql)[0]
+    return int(count), round(max(0.0, float(age)), 3)
+
+
+def _table_status(table: subscribed.Subscribed) -> TableStatus:
+    return TableStatus(
+        name=str(table.table),
+        state=table.state.shown,
+        rows_inserted=table.inserted,
+        rows_updated=table.updated,
+        rows_deleted=table.deleted,
+        conflicts=table.conflicts,
+        parked=0,
+        error=table.error,
+    )
+
+
+def _sequence_status(provider: Database, subscriber: Database, names: list[SequenceName]) -> list[SequenceStatus]:
+    sides = [sequences.read(db, sequences.existing(db, names)) for db in (provider, subscriber)]
+    values = [{name: value.last for name, value in side.items()} for side in sides]
+    return [SequenceStatus(str(name), values[0].get(name), values[1].get(name)) for name in names]
+
+
+def wait(
+    provider: Database, subscriber: Database, queue_name: str, consumer: str, timeout: float | None, stop: StopFlag
+) -> bool:
+    """Wait until all that is committed on the provider now is visible on the subscriber, copies included.
+
+    `timeout` is in seconds, None for ever. Return False when it ran out, or when a stop was asked for.
+    """
+    goal = event_queue.make_tick(provider, queue_name)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = 0.002
+    while not stop.requested:
+        at = position.stored(subscriber, consumer)
+        if at is not None and at >= goal.id:
+            tables = subscribed.tables(subscriber, queue_name)
+            if all(t.state is TableState.OK for t in tables):
+                return True
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+        stop.wait(pause)
+        pause = min(pause * 1.5, 0.1)
+    return False

@@ -1,0 +1,1 @@
+"""The replay engine: fetch, stage, compact, apply, one subscriber transaction per batch."""

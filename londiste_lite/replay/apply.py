@@ -1,0 +1,184 @@
+"""Applying a staged batch: compaction and set-based statements, in an order that keys and constraints allow.
+
+The caller owns the transaction. `ordered` is the other way, event by event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from londiste_lite import events, structure
+from londiste_lite.db import Database
+from londiste_lite.errors import DatabaseError
+from londiste_lite.foreign_keys import parents_first
+from londiste_lite.names import TableName
+from londiste_lite.replay.catalog import Catalog, Target
+from londiste_lite.replay.compact import Source, TableSql, insert_only
+from londiste_lite.replay.stage import Group
+from londiste_lite.subscribed import RowCounts, Subscribed
+
+# Of a unique index or an exclusion constraint.
+TRIPPED = ("23505", "23P01")
+
+
+class DefinitionChanged(DatabaseError):
+    """the table was altered since its definition was read"""
+
+
+class ForeignKeyCycle(DatabaseError):
+    """tables reference each other in a circle, and this role cannot switch the checks off"""
+
+
+@dataclass
+class TablePlan:
+    """The work on one table in one batch."""
+
+    target: Target
+    sql: TableSql
+    counts: RowCounts
+    truncated: bool
+    plain_inserts: bool
+    expected_deletes: int = 0
+    expected_updates: dict[int, int] | None = None
+    inserts: dict[int, int] | None = None
+
+
+def build_plans(catalog: Catalog, groups: list[Group], tables: dict[TableName, Subscribed]) -> list[TablePlan]:
+    """Return what is to be done per table. Raises SchemaDrift when a table does not fit."""
+    by_table: dict[TableName, list[Group]] = {}
+    for group in groups:
+        by_table.setdefault(group.table, []).append(group)
+    return [_build_plan(catalog, catalog.target(tables[name]), found) for name, found in by_table.items()]
+
+
+def _build_plan(catalog: Catalog, target: Target, groups: list[Group]) -> TablePlan:
+    truncates = [g.last for g in groups if g.operation == events.TRUNCATE]
+    after = max(truncates) if truncates else None
+    rows = [g for g in groups if g.operation != events.TRUNCATE and (after is None or g.last > after)]
+    shapes: dict[tuple[events.Shape, str | None], list[Group]] = {}
+    for group in rows:
+        shapes.setdefault((group.shape, group.attnum_text), []).append(group)
+    sources = []
+    mappings = catalog.mappings(target, {shape for shape, _ in shapes})
+    for number, ((shape, attnums), members) in enumerate(shapes.items()):
+        mapping = mappings[shape]
+        types = tuple(sorted(g.type_text for g in members))
+        sources.append(Source(number, str(target.name), types, attnums, mapping, catalog.row_type(mapping)))
+    sql = TableSql(target.table, target.key, tuple(sources), "", "", after)
+    counts = RowCounts(
+        inserted=sum(g.count for g in rows if g.operation == events.INSERT),
+        updated=sum(g.count for g in rows if g.operation == events.UPDATE),
+        deleted=sum(g.count for g in rows if g.operation == events.DELETE),
+    )
+    return TablePlan(target, sql, counts, bool(truncates), insert_only([g.operation for g in rows]))
+
+
+class BulkApply:
+    """The set-based way: truncates, then deletes with children first, then updates and inserts with parents first."""
+
+    def __init__(self, db: Database, catalog: Catalog, *, checks_fire: bool) -> None:
+        self._db = db
+        self._catalog = catalog
+        self._checks_fire = checks_fire
+
+    def apply(self, groups: list[Group], tables: dict[TableName, Subscribed]) -> dict[TableName, RowCounts]:
+        """Apply what is staged; return the counts per table. Raises DatabaseError, SchemaDrift, ForeignKeyCycle."""
+        plans = self._in_order(build_plans(self._catalog, groups, tables))
+        for plan in reversed(plans):
+            if plan.truncated:
+                empty_table(self._db, plan.target)
+        for plan in plans:
+            if not plan.plain_inserts:
+                self._compact(plan)
+        for plan in reversed(plans):
+            self._delete(plan)
+        for plan in plans:
+            self._upsert(plan)
+        return {plan.target.name: plan.counts for plan in plans}
+
+    def _in_order(self, plans: list[TablePlan]) -> list[TablePlan]:
+        if not self._checks_fire or len(plans) < 2:
+            return plans
+        by_local = {plan.target.table.name: plan for plan in plans}
+        order = parents_first(by_local, self._catalog.foreign_keys())
+        if order is None:
+            raise ForeignKeyCycle
+        return [by_local[name] for name in order]
+
+    def _compact(self, plan: TablePlan) -> None:
+        plan.sql = replace(plan.sql, winners=self._catalog.made(plan.target.name, plan.sql.create_winners()))
+        self._db.script(plan.sql.fill_winners())
+        plan.expected_updates, plan.inserts = {}, {}
+        for deleted, existed, src, count in self._db.run(plan.sql.count_winners()):
+            if deleted:
+                plan.expected_deletes += int(count) if existed else 0
+            elif existed:
+                plan.expected_updates[int(src)] = int(count)
+            else:
+                plan.inserts[int(src)] = int(count)
+
+    def _delete(self, plan: TablePlan) -> None:
+        if plan.plain_inserts or not any(t[0] == "D" for s in plan.sql.sources for t in s.types):
+            return
+        deleted, unexpected = self._db.run(plan.sql.delete())[0]
+        plan.counts.conflicts += plan.expected_deletes - int(deleted) + int(unexpected)
+
+    def _upsert(self, plan: TablePlan) -> None:
+        if not plan.sql.sources:
+            return
+        if plan.target.has_identity_always and not plan.plain_inserts:
+            self._carefully(plan)
+            return
+        conflicts = plan.counts.conflicts
+        try:
+            with self._db.savepoint():
+                if plan.plain_inserts:
+                    for source in plan.sql.sources:
+                        self._db.script(plan.sql.insert_all(source))
+                else:
+                    self._update_and_insert(plan)
+        except DatabaseError as error:
+            if error.sqlstate not in TRIPPED:
+                raise
+            plan.counts.conflicts = conflicts
+            self._carefully(plan)
+
+    def _update_and_insert(self, plan: TablePlan) -> None:
+        assert plan.expected_updates is not None
+        assert plan.inserts is not None
+        for source in plan.sql.sources:
+            expected = plan.expected_updates.get(source.number, 0)
+            if not expected:
+                continue
+            update = plan.sql.update(source)
+            if update is None or self._db.count(update) < expected:
+                plan.counts.conflicts += self._db.count(plan.sql.insert_missing(source))
+        for source in plan.sql.sources:
+            if plan.inserts.get(source.number):
+                self._db.script(plan.sql.insert_new(source))
+
+    def _carefully(self, plan: TablePlan) -> None:
+        """Delete every touched key first, then insert the final rows: no order of changes can then matter."""
+        self._check_definition(plan.target)
+        if plan.plain_inserts:
+            plan.plain_inserts = False
+            self._compact(plan)
+        plan.sql = replace(plan.sql, saved=self._catalog.made(plan.target.name, plan.sql.create_saved()))
+        plan.counts.conflicts += int(self._db.run(plan.sql.count_conflicts())[0][0])
+        self._db.script(plan.sql.save_and_delete())
+        for source in plan.sql.sources:
+            if any(t[0] != "D" for t in source.types):
+                self._db.script(plan.sql.insert_final(source))
+
+    def _check_definition(self, target: Target) -> None:
+        """Raise DefinitionChanged when the table has other columns than known: their values would be lost."""
+        self._db.script(f"lock table {target.table.target} in row exclusive mode")
+        found = structure.find_table(self._db, target.table.name)
+        if found is None or found.columns != target.table.columns:
+            raise DefinitionChanged
+
+
+def empty_table(db: Database, target: Target) -> None:
+    """Empty a table: TRUNCATE, or DELETE where a foreign key points at it, which TRUNCATE refuses."""
+    verb = "delete from" if target.table.referenced else "truncate"
+    db.script(f"{verb} {target.table.target}")

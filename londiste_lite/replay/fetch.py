@@ -1,0 +1,142 @@
+"""From the provider to the stage: the events between two snapshots stream from COPY into COPY.
+
+No event passes through Python code by itself: the driver moves buffers, a pipe and a thread join the two sides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Mapping, Sequence
+
+from londiste_lite.db import Database
+from londiste_lite.errors import LondisteError
+from londiste_lite.names import TableName, quote_array, quote_ident, quote_literal
+from londiste_lite.snapshots import Snapshot
+
+_PIPE_SIZE = 1 << 20
+_F_SETPIPE_SZ = 1031  # Linux; fcntl.F_SETPIPE_SZ is only known to Python 3.10 and later builds with the header
+_LONGEST_SEARCH = 1000
+
+
+def events_between(event_table: str, start: Snapshot, end: Snapshot, conditions: Sequence[str], columns: str) -> str:
+    """Return a SELECT of the events that `end` sees and `start` does not.
+
+    An event belongs to the batch in which its transaction became visible. Transactions that began after `start` are
+    found by a range of the index on ev_txid; those that were in progress in `start` and are done in `end` by number.
+    """
+    schema, _, name = event_table.partition(".")
+    source = f"{quote_ident(schema)}.{quote_ident(name)}"
+    also = "".join(f" and {condition}" for condition in ("ev_owner is null", *conditions))
+    unfinished = sorted(txid for txid in end.in_progress if txid >= start.xmax)
+    ranged = f"ev_txid >= {start.xmax} and ev_txid < {end.xmax}"
+    if unfinished:
+        ranged += f" and ev_txid <> all ({_bigints(unfinished)})"
+    pieces = [f"select {columns} from {source} where {ranged}{also}"]
+    finished = sorted(txid for txid in start.in_progress if end.sees(txid))
+    for first in range(0, len(finished), _LONGEST_SEARCH):
+        part = _bigints(finished[first : first + _LONGEST_SEARCH])
+        pieces.append(f"select {columns} from {source} where ev_txid = any ({part}){also}")
+    return " union all ".join(pieces)
+
+
+def events_after(event_table: str, start: Snapshot, conditions: Sequence[str], columns: str) -> str:
+    """Return a SELECT of the events that are visible now and that `start` does not see."""
+    schema, _, name = event_table.partition(".")
+    source = f"{quote_ident(schema)}.{quote_ident(name)}"
+    also = "".join(f" and {condition}" for condition in ("ev_owner is null", *conditions))
+    pieces = [f"select {columns} from {source} where ev_txid >= {start.xmax}{also}"]
+    if start.in_progress:
+        numbers = _bigints(sorted(start.in_progress))
+        pieces.append(f"select {columns} from {source} where ev_txid = any ({numbers}){also}")
+    return " union all ".join(pieces)
+
+
+def _bigints(values: Sequence[int]) -> str:
+    return quote_literal("{" + ",".join(str(v) for v in values) + "}") + "::pg_catalog.int8[]"
+
+
+def table_conditions(
+    wanted: Sequence[TableName], after: Mapping[TableName, str], node: str | None, scripts: Sequence[int] = ()
+) -> list[str]:
+    """Return the conditions that keep a batch to `wanted` tables and to one node.
+
+    `after` names tables whose copy already holds what its snapshot (text form) sees. `node` None takes every event.
+    `scripts` are transactions that ran scripts: of theirs the script is taken and not the rows it changed.
+    """
+    found = [f"ev_extra1 = any ({quote_array([str(name) for name in wanted])})"]
+    if scripts:
+        rows = f"{found[0]} and ev_txid <> all ({_bigints(scripts)})"
+        found = [f"(ev_type = 'EXECUTE' or ({rows}))"]
+    for name, snapshot in after.items():
+        seen = f"pg_catalog.txid_visible_in_snapshot(ev_txid, {quote_literal(snapshot)}::pg_catalog.txid_snapshot)"
+        found.append(f"not (ev_extra1 = {quote_literal(str(name))} and {seen})")
+    if node is not None:
+        found.append(f"(ev_extra3 is null or ev_extra3 = {quote_literal(node)})")
+    return found
+
+
+class PipeBroken(LondisteError):
+    """a stream between two servers broke"""
+
+
+def pump(source: Database, copy_out: str, target: Database, copy_in: str) -> int:
+    """Stream `copy_out` (COPY TO STDOUT) of `source` into `copy_in` (COPY FROM STDIN) of `target`; return the rows.
+
+    Memory is bounded by the pipe. When either side fails the other is stopped and the first cause raised; the caller's
+    transaction on `target` must then be rolled back, and `source` closed.
+    """
+    read_fd, write_fd = os.pipe()
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(write_fd, _F_SETPIPE_SZ, _PIPE_SIZE)
+    failures: list[BaseException] = []
+
+    def produce() -> None:
+        try:
+            with os.fdopen(write_fd, "wb", buffering=_PIPE_SIZE) as sink:
+                source.copy_out(copy_out, sink)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=produce, name="fetch", daemon=True)
+    thread.start()
+    reader: _CheckedReader | None = None
+    try:
+        with os.fdopen(read_fd, "rb", buffering=0) as raw:
+            reader = _CheckedReader(raw, thread, failures)
+            rows = target.copy_in(copy_in, reader)
+    except BaseException as error:
+        if reader is not None and reader.broke:
+            raise failures[0] from error
+        source.cancel()
+        thread.join()
+        source.close()
+        raise
+    thread.join()
+    if failures:
+        raise failures[0]
+    return rows
+
+
+class _CheckedReader:
+    """A reader that turns an end of stream caused by a failed producer into an error, so that COPY cannot end well."""
+
+    def __init__(self, raw: object, thread: threading.Thread, failures: list[BaseException]) -> None:
+        self._read = raw.read  # type: ignore[attr-defined]
+        self._thread = thread
+        self._failures = failures
+        self.broke = False
+
+    def read(self, size: int = -1, /) -> bytes:
+        data: bytes = self._read(size)
+        if not data:
+            self._thread.join()
+            if self._failures:
+                self.broke = True
+                raise PipeBroken
+        return data
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        raise NotImplementedError

@@ -1,0 +1,352 @@
+"""The replay: one batch after another, reconnecting as long as it must. The only place of the engine that waits."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from londiste_lite import event_queue, foreign_keys, locks, pausing, schema, subscribed
+from londiste_lite.backoff import Backoff
+from londiste_lite.db import Database
+from londiste_lite.errors import AlreadyRunning, ConfigError, LondisteError, ReplayError
+from londiste_lite.event_queue import Queue, Tick
+from londiste_lite.names import TableName
+from londiste_lite.replay import position
+from londiste_lite.replay.batch import BatchRunner, Window
+from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber, same_database
+from londiste_lite.replay.window import MOST_TICKS, choose_end
+from londiste_lite.sequences import SequenceSync
+from londiste_lite.snapshots import Snapshot
+from londiste_lite.stop_flag import StopFlag
+from londiste_lite.subscribed import RowCounts, Subscribed
+from londiste_lite.table_state import TableState
+from londiste_lite.tablecopy.coordinator import CopyCoordinator
+from londiste_lite.tablecopy.worker import SMALL_GAP
+
+log = logging.getLogger(__name__)
+
+# Seconds between two looks at registrations and sequences while no batch comes, and at the provider's own position.
+LOOK_SECONDS = 0.25
+FINISH_SECONDS = 1.0
+# Seconds that a lock which somebody holds is waited for before it is said.
+LOCK_SECONDS = 1.0
+# Seconds until an error that stays the same is said again.
+REPEAT_SECONDS = 60.0
+
+
+class Replay:
+    """Applies a queue to one subscriber until stopped."""
+
+    def __init__(self, settings: ReplaySettings, stop: StopFlag) -> None:
+        self._settings = settings
+        self._stop = stop
+
+    def run(self) -> None:
+        """Work until the stop flag is set, through restarts of both servers. Raises only what is a bug."""
+        backoff = Backoff(first=0.25, longest=10.0)
+        complaint, said_at = "", 0.0
+        while not self._stop.requested:
+            session = Session(self._settings, self._stop)
+            try:
+                session.open()
+                session.run_until_stopped(backoff)
+            except (LondisteError, OSError) as error:
+                if self._stop.requested:
+                    break
+                session.note_error(error)
+                if str(error) != complaint or time.monotonic() - said_at > REPEAT_SECONDS:
+                    hint = f" Hint: {error.hint}" if isinstance(error, LondisteError) and error.hint else ""
+                    log.error("%s.%s Trying again", str(error).rstrip("."), hint)
+                    complaint, said_at = str(error), time.monotonic()
+                # The subscriber's connection, if there is one, holds the consumer's lock meanwhile: a replay that waits
+                # for the provider is a replay at work, for `status` and for others that want to take over.
+                session.rest()
+                self._stop.wait(backoff.next_delay())
+            finally:
+                session.close()
+
+    def run_once(self) -> None:
+        """Apply all that is committed on the provider now and finish the copies that are due.
+
+        Raises whatever stops it: nothing is retried.
+        """
+        session = Session(self._settings, self._stop)
+        try:
+            session.open()
+            session.run_to(event_queue.make_tick(session.provider, self._settings.queue))
+        finally:
+            session.close()
+
+
+class Session:
+    """One life of the replay, from connecting to the first lost connection."""
+
+    provider: Database
+    subscriber: Database
+
+    def __init__(self, settings: ReplaySettings, stop: StopFlag) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._open: list[Database] = []
+        self._copies: CopyCoordinator | None = None
+        self._wake_read, self._wake_write = os.pipe()
+        self._restore_due = True
+        self._finished = 0
+        self._finish_at = 0.0
+        self._resting = False
+        self._forget: Callable[[], None] = lambda: None
+
+    # --- opening and closing --------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Connect to both sides, check them, take the consumer's lock, find the position."""
+        settings = self._settings
+        self._forget = self._stop.on_stop_at_once(self.cancel)
+        self.subscriber, self._checks_fire = open_subscriber(settings, "replay")
+        self._open.append(self.subscriber)
+        self._take_lock()
+        self.provider = open_provider(settings, "replay")
+        self._open.append(self.provider)
+        same_database(self.provider, self.subscriber)
+        schema.require(self.provider, "provider")
+        schema.require(self.subscriber, "subscriber")
+        self._queue: Queue = event_queue.find_queue(self.provider, settings.queue)
+        self.provider.listen(self._queue.channel)
+        self._at = position.start(self.provider, self.subscriber, self._queue, settings.consumer)
+        self._finished = self._at.id
+        self._runner = BatchRunner(
+            self.provider,
+            self.subscriber,
+            self._queue,
+            mode=settings.apply,
+            node=settings.node,
+            checks_fire=self._checks_fire,
+            before_scripts=self._stop_copies,
+        )
+        self._sequences = SequenceSync(self.provider, self.subscriber)
+        self._copies = CopyCoordinator(settings, self.provider, self.subscriber, self._queue, self._stop, self._wake)
+        self._copies.start()
+        self._opened = time.monotonic()
+        log.info('replaying queue "%s" from tick %d', self._queue.name, self._at.id)
+
+    def _take_lock(self) -> None:
+        """Take the consumer's lock; the backend of a connection that was just closed may hold it for a moment yet."""
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not locks.try_replay(self.subscriber, self._settings.consumer):
+            if time.monotonic() >= deadline or self._stop.wait(0.02):
+                holder = locks.replay_holder(self.subscriber, self._settings.consumer) or "it is just ending"
+                raise AlreadyRunning(
+                    f'another replay of "{self._settings.consumer}" is at work on {self.subscriber.label}: {holder}',
+                    hint="Stop it first, or give this one another job_name or pgq_consumer_id.",
+                )
+
+    def rest(self) -> None:
+        """End everything but the connection that holds the consumer's lock."""
+        if self._copies is not None:
+            self._copies.stop()
+        for db in self._open[1:]:
+            db.close()
+
+    def close(self) -> None:
+        """End copies and connections."""
+        self._forget()
+        if self._copies is not None:
+            self._copies.stop()
+        for db in self._open:
+            db.close()
+        self._open = []
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def cancel(self) -> None:
+        """Cancel the statements under way, from another thread."""
+        for db in list(self._open):
+            db.cancel()
+
+    def note_error(self, error: Exception) -> None:
+        """Store what stops the replay, for `status`; gives up quietly when the subscriber cannot be reached."""
+        if not self._open or self.subscriber.closed or isinstance(error, AlreadyRunning | ConfigError):
+            return
+        try:
+            position.set_error(self.subscriber, self._settings.consumer, str(error))
+            if isinstance(error, ReplayError) and error.table:
+                name = TableName.parse(error.table)
+                subscribed.set_error(self.subscriber, self._settings.queue, name, str(error))
+        except LondisteError as second:
+            log.debug("the error cannot be stored: %s", second)
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"w")
+        except OSError:
+            log.debug("woken after the end")
+
+    # --- working --------------------------------------------------------------------------------------------
+
+    def run_until_stopped(self, backoff: Backoff) -> None:
+        """Apply batches as ticks come."""
+        while not self._stop.requested:
+            if self._turn():
+                backoff.reset()
+                continue
+            if 0 < self._settings.connection_lifetime < time.monotonic() - self._opened:
+                log.debug("connections are old, opening new ones")
+                return
+            self._sleep(min(LOOK_SECONDS, self._settings.loop_delay))
+        self._finish(force=True)
+
+    def run_to(self, goal: Tick) -> None:
+        """Apply batches until tick `goal` is reached and every table is in sync."""
+        assert self._copies is not None
+        while not self._stop.requested:
+            worked = self._turn()
+            if self._resting:
+                raise ReplayError("the replay is paused", hint="Run `resume` first.")
+            failed = self._copies.failures()
+            if failed:
+                name = next(iter(failed))
+                stored = {t.table: t for t in subscribed.tables(self.subscriber, self._queue.name)}
+                reason = stored[name].error if name in stored else None
+                raise ReplayError(f'the copy of "{name}" failed: {reason}', table=str(name))
+            if self._at.id >= goal.id and self._copies.idle(self._tables()):
+                self._copies.turn(self._tables())  # gives up the copies' hold on the queue
+                break
+            if not worked:
+                self._sleep(0.05)
+        self._finish(force=True)
+
+    def _tables(self) -> list[Subscribed]:
+        return subscribed.tables(self.subscriber, self._queue.name)
+
+    def _turn(self) -> bool:
+        """Do what is due once; return whether there was anything."""
+        assert self._copies is not None
+        if self._rests():
+            return False
+        tables = self._tables()
+        joining = self._copies.turn(tables)
+        for table in joining:
+            self._join(table)
+        if joining:
+            tables = self._tables()
+        if joining or self._restore_due:
+            # Also at the start, for an earlier process may have ended between a table's copy and its foreign keys.
+            self._restore_due = False
+            foreign_keys.restore(self.subscriber, {t.local for t in tables if t.state is not TableState.OK})
+        ticks = event_queue.ticks_after(self.provider, self._queue, self._at.id, MOST_TICKS)
+        end = choose_end(self._at, ticks, self._settings.max_batch_rows)
+        if end is None:
+            self._sync_sequences()
+            self._finish()
+            return bool(joining)
+        self._batch(tables, end)
+        self._finish()
+        return True
+
+    def _stop_copies(self) -> None:
+        """End all copies: a script may want locks on what they write."""
+        assert self._copies is not None
+        self._copies.stop()
+
+    def _rests(self) -> bool:
+        """Tell whether a pause was asked for, logging each change."""
+        pause = pausing.find(self.subscriber, self._settings.consumer)
+        if pause is not None and not self._resting:
+            log.info("paused by %s since %s", pause.by, pause.since)
+        elif pause is None and self._resting:
+            log.info("resumed")
+        self._resting = pause is not None
+        return self._resting
+
+    def _batch(self, tables: list[Subscribed], end: Tick) -> None:
+        """Apply everything up to tick `end` to the tables that are in sync."""
+        begun = time.monotonic()
+        wanted = [t for t in tables if t.state is TableState.OK]
+        after = {t.table: t.snapshot for t in wanted if t.snapshot is not None}
+        seen = Snapshot.parse(end.snapshot)
+        passed = [name for name, snapshot in after.items() if seen.covers(Snapshot.parse(snapshot))]
+        self._sequences.look(subscribed.sequences(self.subscriber, self._queue.name))
+
+        def finish(counts: dict[TableName, RowCounts]) -> None:
+            subscribed.count_rows(self.subscriber, self._queue.name, counts)
+            if passed:
+                subscribed.clear_snapshots(self.subscriber, self._queue.name, passed)
+            if any(t.error for t in wanted):
+                subscribed.clear_errors(self.subscriber, self._queue.name)
+            self._sequences.set_changed()
+            position.store(self.subscriber, self._queue.name, self._settings.consumer, end)
+
+        counts = self._runner.run(Window(self._at.snapshot, end.snapshot, wanted, after, with_scripts=True), finish)
+        self._sequences.committed()
+        rows = sum(c.total for c in counts.values())
+        if rows:
+            log.info(
+                "applied ticks %d to %d: %d rows in %d tables, %.2f s",
+                self._at.id,
+                end.id,
+                rows,
+                len(counts),
+                time.monotonic() - begun,
+            )
+        self._at = end
+
+    def _join(self, table: Subscribed) -> None:
+        """Bring a table from its copy's snapshot to the replay's position, in one transaction, and take it over."""
+        assert self._copies is not None
+        assert table.snapshot is not None
+        copied, here = Snapshot.parse(table.snapshot), Snapshot.parse(self._at.snapshot)
+        if self._distance(copied) > 2 * SMALL_GAP:
+            self._copies.catch_up(table)
+            return
+        # What the copy holds beyond the replay's position must not be applied a second time.
+        ahead = None if here.covers(copied) else table.snapshot
+
+        def finish(counts: dict[TableName, RowCounts]) -> None:
+            states = (TableState.CATCHING_UP, TableState.OK)
+            subscribed.set_state(self.subscriber, self._queue.name, table.table, *states, ahead)
+            subscribed.count_rows(self.subscriber, self._queue.name, counts)
+
+        window = Window(table.snapshot, self._at.snapshot, [replace(table, state=TableState.OK)], {})
+        self._runner.run(window, finish, "join")
+        log.info("%s is in sync", table.table)
+
+    def _distance(self, copied: Snapshot) -> int:
+        """About how many events lie between a copy's snapshot and the replay's position; 0 when it is ahead."""
+        held = event_queue.position(self.provider, self._queue.name, self._settings.copy_consumer)
+        if held is None:
+            return 0
+        for tick in event_queue.ticks_after(self.provider, self._queue, held, MOST_TICKS):
+            if tick.id >= self._at.id:
+                return 0
+            if Snapshot.parse(tick.snapshot).covers(copied):
+                return self._at.event_seq - tick.event_seq
+        return 0
+
+    def _sync_sequences(self) -> None:
+        if self._sequences.look(subscribed.sequences(self.subscriber, self._queue.name)):
+            with self.subscriber.transaction():
+                self._sequences.set_changed()
+            self._sequences.committed()
+
+    def _finish(self, *, force: bool = False) -> None:
+        """Move the consumer's claim on the queue up to what is applied: at most once a second, for it is an UPDATE."""
+        now = time.monotonic()
+        if self._finished != self._at.id and (force or now >= self._finish_at):
+            event_queue.move_to(self.provider, self._queue.name, self._settings.consumer, self._at.id)
+            self._finished = self._at.id
+            self._finish_at = now + FINISH_SECONDS
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait for a tick, a copy worker's end, a stop, or `seconds`."""
+        # A notification may have come in with the answer to some statement after the last look for ticks.
+        if self._stop.requested or self.provider.take_notifications():
+            return
+        ready, _, _ = select.select([self.provider.fileno(), self._wake_read], [], [], seconds)
+        if self._wake_read in ready:
+            os.read(self._wake_read, 4096)
+        if self.provider.fileno() in ready:
+            self.provider.take_notifications()

@@ -1,0 +1,73 @@
+"""What a replay needs to know, free of INI and argv; built once by the command layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from londiste_lite.db import Database, connect
+from londiste_lite.errors import ConfigError, PrivilegeMissing
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySettings:
+    """One subscriber's settings; times are seconds.
+
+    `apply` is `bulk` or `ordered`; `max_batch_rows` bounds how many events are merged into one batch;
+    `parallel_copies` how many tables are copied at once.
+    """
+
+    provider_dsn: str
+    subscriber_dsn: str
+    queue: str
+    consumer: str
+    job: str
+    node: str | None = None
+    apply: str = "bulk"
+    loop_delay: float = 1.0
+    lock_timeout: float = 10.0
+    connection_lifetime: float = 1200.0
+    parallel_copies: int = 2
+    max_batch_rows: int = 500_000
+
+    @property
+    def copy_consumer(self) -> str:
+        """The consumer that holds the queue while tables are copied; Londiste's name for it."""
+        return f"{self.consumer}_copy"
+
+
+def open_provider(settings: ReplaySettings, role: str) -> Database:
+    """Open a connection to the provider for reading events."""
+    return connect(settings.provider_dsn, job=settings.job, role=role)
+
+
+def open_subscriber(settings: ReplaySettings, role: str) -> tuple[Database, bool]:
+    """Open a connection to the subscriber for applying; return it and whether foreign keys and triggers will fire.
+
+    They do not fire under `session_replication_role = replica`, which a superuser may set, or whoever was granted it.
+    """
+    tuned = {"work_mem": "128MB", "temp_buffers": "32MB", "maintenance_work_mem": "256MB", "synchronous_commit": "on"}
+    db = connect(settings.subscriber_dsn, job=settings.job, role=role, settings=tuned)
+    try:
+        db.script("set session_replication_role = replica")
+    except PrivilegeMissing:
+        return db, True
+    return db, False
+
+
+def same_database(provider: Database, subscriber: Database) -> None:
+    """Raise ConfigError when both connections lead to one database."""
+    if _identity(provider) == _identity(subscriber):
+        raise ConfigError(
+            "provider_db and subscriber_db lead to the same database",
+            hint="Check host, port and dbname of both in the INI file.",
+        )
+
+
+def _identity(db: Database) -> tuple[str, ...]:
+    """What tells a database from every other: its oid, the cluster's identity where it may be read, its start time."""
+    row = db.run(
+        """select (select d.oid::text from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()),
+                  pg_catalog.pg_postmaster_start_time()::text,
+                  (select system_identifier::text from pg_catalog.pg_control_system())"""
+    )[0]
+    return tuple(str(part) for part in row)

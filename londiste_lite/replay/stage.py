@@ -1,0 +1,74 @@
+"""The stage: a session's temporary table on the subscriber into which a batch's events stream as captured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from londiste_lite import events
+from londiste_lite.db import Database
+from londiste_lite.names import QualifiedName, TableName
+from londiste_lite.scripts import EVENT_TYPE, Script
+
+STAGE = 'pg_temp."londiste_stage"'
+EVENT_COLUMNS = "ev_id, ev_extra1, ev_type, ev_extra2, ev_data"
+COPY_IN = f"copy {STAGE} (ev_id, tbl, typ, att, data) from stdin"
+
+# ON COMMIT DELETE ROWS: the stage empties itself with the batch's transaction, without a new file for each batch.
+_CREATE = """create temp table if not exists "londiste_stage" (
+    ev_id int8 not null, tbl text, typ text not null, att text, data text) on commit delete rows"""
+
+_LATER = 'pg_temp."londiste_later"'
+
+_GROUPS = f"""select tbl, typ, att, count(*)::int8, min(ev_id)::int8, max(ev_id)::int8
+from {STAGE} group by tbl, typ, att order by 5"""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Events of one table with one type text: how many, and their first and last number."""
+
+    table: TableName
+    type_text: str
+    attnum_text: str | None
+    operation: str
+    shape: events.Shape
+    count: int
+    first: int
+    last: int
+
+
+def prepare(db: Database) -> None:
+    """Create the stage of this session when it is not there."""
+    db.script(_CREATE)
+
+
+def staged_scripts(db: Database) -> list[Script]:
+    """Return the scripts among the staged events, in their order."""
+    sql = f"select ev_id, tbl, data, att from {STAGE} where typ = '{EVENT_TYPE}' order by ev_id"
+    return [Script(int(number), str(name), str(text), int(txid)) for number, name, text, txid in db.run(sql)]
+
+
+def hold_back(db: Database, event_id: int) -> None:
+    """Take what follows an event out of the stage, until `bring_back`; the event itself is gone."""
+    db.script(
+        'create temp table if not exists "londiste_later" (like "londiste_stage") on commit delete rows;'
+        f"with later as (delete from {STAGE} where ev_id >= {event_id} returning *) "
+        f"insert into {_LATER} select * from later where ev_id > {event_id}"
+    )
+
+
+def bring_back(db: Database) -> None:
+    """Put in the stage's place what was held back."""
+    db.script(
+        f"delete from {STAGE}; with later as (delete from {_LATER} returning *) insert into {STAGE} select * from later"
+    )
+
+
+def groups(db: Database) -> list[Group]:
+    """Return what is staged. Raises events.UnknownEvent for an event that no capture trigger writes."""
+    found: list[Group] = []
+    for table, typ, att, count, first, last in db.run(_GROUPS):
+        operation, shape = events.parse(typ, att)
+        name = QualifiedName.parse(table)
+        found.append(Group(name, typ, att, operation, shape, int(count), int(first), int(last)))
+    return found

@@ -1,0 +1,49 @@
+"""Routes: which node a row is for. As a user gives them, as they are stored, and as a condition for copies.
+
+Capture evaluates a route for every change (`triggers`); copies must pick the same rows, by the same rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from londiste_lite.errors import UsageError
+from londiste_lite.names import quote_literal
+from londiste_lite.triggers.capture_table import Route
+
+
+@dataclass(frozen=True)
+class StoredRoute:
+    """A table's route; `many` tells that it gives an array. Its SQL is read with search_path `pg_catalog`."""
+
+    route: Route
+    many: bool
+
+    def condition(self, node: str) -> str:
+        """Return the SQL condition for the rows that `node` gets: its own and those for all nodes.
+
+        As in capture: NULL is every node, an array names several, with a NULL element every node, empty it names none.
+        """
+        rule, name = f"({self.route.sql})", quote_literal(node)
+        if not self.many:
+            return f"coalesce({rule}::pg_catalog.text = {name}, true)"
+        targets = f"coalesce({rule}::pg_catalog.text[], array[null]::pg_catalog.text[])"
+        return f"exists (select from pg_catalog.unnest({targets}) londiste_t (n) where coalesce(n = {name}, true))"
+
+
+def stored(column: str | None, rule: str | None, many: bool) -> StoredRoute | None:
+    """Return the route that a row of `londiste.provider_table` holds, None for a table without one."""
+    if column is not None:
+        return StoredRoute(Route("column", column), many)
+    if rule is not None:
+        return StoredRoute(Route("expr", rule), many)
+    return None
+
+
+def given(column: str | None, expression: str | None) -> Route | None:
+    """Return the route that a user names. Raises UsageError when both kinds are given."""
+    if column is not None and expression is not None:
+        raise UsageError("--node-column and --node-expr exclude each other")
+    if column is not None:
+        return Route("column", column)
+    return Route("expr", expression) if expression is not None else None

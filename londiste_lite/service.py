@@ -1,0 +1,125 @@
+"""Long-running work put together: a replay with its built-in ticker, a ticker alone; both can be told to reload.
+
+The built-in ticker works only while no other ticker does. A reload ends the work after the current batch and starts it
+again with new settings, in the same process.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from londiste_lite.errors import LondisteError
+from londiste_lite.replay.loop import Replay
+from londiste_lite.replay.settings import ReplaySettings
+from londiste_lite.stop_flag import StopFlag
+from londiste_lite.ticker import Ticker, TickerSettings
+
+log = logging.getLogger(__name__)
+
+_Settings = TypeVar("_Settings")
+
+# Seconds between two looks at the stop flag and at a request to reload.
+_PACE = 0.1
+
+
+def run_replay(
+    settings: ReplaySettings, stop: StopFlag, read_again: Callable[[], ReplaySettings] | None = None
+) -> None:
+    """Replay until the stop flag is set; `read_again` gives the settings after a request to reload."""
+
+    def works(current: ReplaySettings, inner: StopFlag) -> list[Callable[[], None]]:
+        ticker = Ticker(TickerSettings(current.provider_dsn, current.job, quiet=True), inner)
+        return [Replay(current, inner).run, ticker.run]
+
+    _run(settings, works, stop, read_again)
+
+
+def run_ticker(
+    settings: TickerSettings, stop: StopFlag, read_again: Callable[[], TickerSettings] | None = None
+) -> None:
+    """Tick until the stop flag is set; `read_again` gives the settings after a request to reload."""
+
+    def works(current: TickerSettings, inner: StopFlag) -> list[Callable[[], None]]:
+        return [Ticker(current, inner).run]
+
+    _run(settings, works, stop, read_again)
+
+
+def run_once(settings: ReplaySettings, stop: StopFlag) -> None:
+    """Apply all that is committed on the provider now, finish the copies that are due, and return."""
+    Replay(settings, stop).run_once()
+
+
+def _run(
+    settings: _Settings,
+    works: Callable[[_Settings, StopFlag], list[Callable[[], None]]],
+    stop: StopFlag,
+    read_again: Callable[[], _Settings] | None,
+) -> None:
+    """Run the functions of `works` in threads, again after each reload, until a stop or until the first ends."""
+    while not stop.requested:
+        inner = StopFlag()
+        crew = _Crew(works(settings, inner), inner)
+        forget = stop.on_stop_at_once(lambda inner=inner: inner.request(at_once=True, reason=stop.reason))  # type: ignore[misc]
+        try:
+            while crew.working and not inner.requested:
+                if stop.wait(_PACE):
+                    inner.request(reason=stop.reason)
+                elif read_again is not None and stop.take_reload():
+                    settings = _reloaded(settings, read_again)
+                    inner.request(reason="reload")
+            crew.finish()
+        finally:
+            inner.request()
+            forget()
+        crew.raise_failure()
+
+
+def _reloaded(settings: _Settings, read_again: Callable[[], _Settings]) -> _Settings:
+    try:
+        return read_again()
+    except LondisteError as error:
+        log.error("the settings stay as they were: %s", error)
+        return settings
+
+
+class _Crew:
+    """Threads of which the first is the work proper; the others only help."""
+
+    def __init__(self, works: list[Callable[[], None]], stop: StopFlag) -> None:
+        self._stop = stop
+        self._failure: BaseException | None = None
+        names = ("work", "ticker")
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work, n == 0), name=names[n], daemon=True)
+            for n, work in enumerate(works)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def working(self) -> bool:
+        return self._threads[0].is_alive()
+
+    def finish(self) -> None:
+        """Wait for the work, then end the helpers."""
+        self._threads[0].join()
+        self._stop.request()
+        for thread in self._threads[1:]:
+            thread.join(10.0)
+
+    def raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _guarded(self, work: Callable[[], None], first: bool) -> None:
+        try:
+            work()
+        except BaseException as error:
+            if first:
+                self._failure = error
+            else:
+                log.exception("the built-in ticker ended; start one of its own with `ticker -d`")

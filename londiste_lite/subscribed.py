@@ -1,0 +1,180 @@
+"""What a subscriber takes from a queue, and how far each table is: `londiste.subscriber_table`, `subscriber_seq`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from londiste_lite import table_state
+from londiste_lite.db import Database
+from londiste_lite.names import QualifiedName, SequenceName, TableName
+from londiste_lite.table_state import TableState
+
+
+@dataclass(frozen=True)
+class Subscribed:
+    """One subscribed table, as stored.
+
+    `snapshot` is the provider snapshot up to which the table is complete, as text; None when the main replay's position
+    says it all. `key` is set only where the key is not the subscriber's primary key.
+    """
+
+    table: TableName
+    state: TableState
+    snapshot: str | None = None
+    skip_truncate: bool = False
+    dest: TableName | None = None
+    condition: str | None = None
+    key: tuple[str, ...] | None = None
+    error: str | None = None
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    conflicts: int = 0
+
+    @property
+    def local(self) -> TableName:
+        """The table's name on the subscriber."""
+        return self.dest or self.table
+
+
+@dataclass
+class RowCounts:
+    """Rows that one batch changed in one table."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    conflicts: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.inserted + self.updated + self.deleted
+
+
+def tables(db: Database, queue: str) -> list[Subscribed]:
+    """Return the subscribed tables in the order of registration."""
+    return [
+        Subscribed(
+            table=QualifiedName.parse(row[0]),
+            state=table_state.parse(row[1]),
+            snapshot=row[2],
+            skip_truncate=bool(row[3]),
+            dest=QualifiedName.parse(row[4]) if row[4] else None,
+            condition=row[5],
+            key=tuple(row[6]) if row[6] else None,
+            error=row[7],
+            inserted=int(row[8]),
+            updated=int(row[9]),
+            deleted=int(row[10]),
+            conflicts=int(row[11]),
+        )
+        for row in db.rows("subscribed.tables", queue=queue)
+    ]
+
+
+def add_table(
+    db: Database,
+    queue: str,
+    table: TableName,
+    *,
+    state: TableState = TableState.MISSING,
+    skip_truncate: bool = False,
+    dest: TableName | None = None,
+    condition: str | None = None,
+    key: Sequence[str] | None = None,
+) -> bool:
+    """Subscribe to a table; return False when it is subscribed already."""
+    found = db.rows(
+        "subscribed.add_table",
+        queue=queue,
+        table=str(table),
+        state=state.value,
+        skip_truncate=skip_truncate or None,
+        dest=str(dest) if dest else None,
+        condition=condition,
+        key=list(key) if key else None,
+    )
+    return bool(found)
+
+
+def remove_table(db: Database, queue: str, table: TableName) -> bool:
+    """End the subscription of a table; the table itself is left alone. Return False when there was none."""
+    return bool(db.rows("subscribed.remove_table", queue=queue, table=str(table)))
+
+
+def set_state(
+    db: Database, queue: str, table: TableName, before: TableState, after: TableState, snapshot: str | None = None
+) -> bool:
+    """Move a table from one state to the next; return False when it was no longer in the state `before`."""
+    table_state.check_move(before, after)
+    found = db.rows(
+        "subscribed.set_state",
+        queue=queue,
+        table=str(table),
+        expected=before.value,
+        state=after.value,
+        snapshot=snapshot,
+    )
+    return bool(found)
+
+
+def restart_copies(db: Database, queue: str) -> list[TableName]:
+    """Put tables whose copy was cut short back to the start; return them."""
+    return [QualifiedName.parse(row[0]) for row in db.rows("subscribed.restart_copies", queue=queue)]
+
+
+def forget_all(db: Database, queue: str) -> None:
+    """Mark every table as one to be copied."""
+    db.rows("subscribed.forget_all", queue=queue)
+
+
+def resync(db: Database, queue: str, table: TableName) -> bool:
+    """Mark a table to be copied anew, whatever its state; return False when it is not subscribed."""
+    return bool(db.rows("subscribed.resync", queue=queue, table=str(table)))
+
+
+def clear_snapshots(db: Database, queue: str, names: Iterable[TableName]) -> None:
+    """Forget the snapshots of tables that the main replay has passed."""
+    db.rows("subscribed.clear_snapshot", queue=queue, tables=[str(name) for name in names])
+
+
+def set_error(db: Database, queue: str, table: TableName, error: str | None) -> None:
+    """Store why a table does not go on, None when it does."""
+    db.rows("subscribed.set_error", queue=queue, table=str(table), error=error)
+
+
+def clear_errors(db: Database, queue: str) -> None:
+    """Forget the errors of tables that replay works on again."""
+    db.rows("subscribed.clear_errors", queue=queue)
+
+
+def count_rows(db: Database, queue: str, counts: dict[TableName, RowCounts]) -> None:
+    """Add what a batch changed to the stored counts, in the batch's transaction."""
+    found = {name: c for name, c in counts.items() if c.total or c.conflicts}
+    if not found:
+        return
+    db.rows(
+        "subscribed.count_rows",
+        queue=queue,
+        tables=[str(name) for name in found],
+        inserted=[c.inserted for c in found.values()],
+        updated=[c.updated for c in found.values()],
+        deleted=[c.deleted for c in found.values()],
+        conflicts=[c.conflicts for c in found.values()],
+    )
+
+
+def sequences(db: Database, queue: str) -> list[SequenceName]:
+    """Return the subscribed sequences in the order of registration."""
+    return [QualifiedName.parse(row[0]) for row in db.rows("subscribed.sequences", queue=queue)]
+
+
+def add_sequence(db: Database, queue: str, sequence: SequenceName) -> bool:
+    """Subscribe to a sequence; return False when it is subscribed already."""
+    return bool(db.rows("subscribed.add_sequence", queue=queue, sequence=str(sequence)))
+
+
+def remove_sequence(db: Database, queue: str, sequence: SequenceName) -> bool:
+    """End the subscription of a sequence; return False when there was none."""
+    return bool(db.rows("subscribed.remove_sequence", queue=queue, sequence=str(sequence)))

@@ -1,0 +1,1 @@
+"""First copy of a table and its way into the running replay."""

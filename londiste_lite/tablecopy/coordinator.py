@@ -1,0 +1,175 @@
+"""Which tables are copied when: starts copy workers, notices those that ended, and hands tables to the main replay.
+
+Works for one replay, between its batches. While any table is on its way, a consumer of its own holds the queue, so
+that no event which a table still needs is thrown away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from londiste_lite import event_queue, subscribed
+from londiste_lite.backoff import Backoff
+from londiste_lite.db import Database
+from londiste_lite.errors import LondisteError
+from londiste_lite.event_queue import Queue
+from londiste_lite.names import TableName
+from londiste_lite.replay.settings import ReplaySettings
+from londiste_lite.stop_flag import StopFlag
+from londiste_lite.subscribed import Subscribed
+from londiste_lite.table_state import TableState
+from londiste_lite.tablecopy.worker import CopyWorker
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Retry:
+    """When a table whose copy failed is tried again."""
+
+    backoff: Backoff
+    at: float = 0.0
+
+
+class CopyCoordinator:
+    """Owns the copy workers of one replay."""
+
+    def __init__(
+        self,
+        settings: ReplaySettings,
+        provider: Database,
+        subscriber: Database,
+        queue: Queue,
+        stop: StopFlag,
+        wake: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._provider = provider
+        self._subscriber = subscriber
+        self._queue = queue
+        self._stop = stop
+        self._wake = wake
+        self._workers: dict[TableName, CopyWorker] = {}
+        self._retries: dict[TableName, _Retry] = {}
+        self._holding = False
+
+    def start(self) -> None:
+        """Put right what an earlier process left: copies cut short start over, tables without their events too."""
+        for name in subscribed.restart_copies(self._subscriber, self._queue.name):
+            log.info("the copy of %s was cut short; it starts over", name)
+        held = event_queue.position(self._provider, self._queue.name, self._settings.copy_consumer)
+        self._holding = held is not None
+        if held is None:
+            for table in subscribed.tables(self._subscriber, self._queue.name):
+                if table.state is TableState.CATCHING_UP:
+                    log.warning("events for %s are gone; it is copied anew", table.table)
+                    subscribed.set_state(
+                        self._subscriber,
+                        self._queue.name,
+                        table.table,
+                        TableState.CATCHING_UP,
+                        TableState.MISSING,
+                    )
+
+    def turn(self, tables: Sequence[Subscribed]) -> list[Subscribed]:
+        """Do what is due; return the tables that the main replay may take over now."""
+        self._collect_finished(tables)
+        ready: list[Subscribed] = []
+        waiting = False
+        for table in tables:
+            if table.state is TableState.OK:
+                continue
+            waiting = True
+            if table.table in self._workers:
+                continue
+            if table.state is TableState.MISSING:
+                self._start_copy(table)
+            elif table.state is TableState.CATCHING_UP:
+                ready.append(table)
+        if not waiting and not self._workers:
+            self._release()
+        return ready
+
+    def idle(self, tables: Sequence[Subscribed]) -> bool:
+        """Tell whether no table is waiting, being copied or catching up."""
+        return not self._workers and all(t.state is TableState.OK for t in tables)
+
+    def failures(self) -> dict[TableName, Backoff]:
+        """Tables whose copies failed and are waiting for the next try."""
+        return {name: retry.backoff for name, retry in self._retries.items()}
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Cancel all workers and wait for them; their tables are then to be copied anew."""
+        if not self._workers:
+            return
+        for worker in self._workers.values():
+            worker.cancel()
+        deadline = time.monotonic() + timeout
+        for worker in self._workers.values():
+            while worker.alive and time.monotonic() < deadline:
+                worker.cancel()
+                worker.join(0.2)
+        self._workers = {}
+        # So that `status` does not speak of a copy that is not under way; a session whose connection is lost cannot say
+        # so, but the next one starts with it.
+        with contextlib.suppress(LondisteError):
+            subscribed.restart_copies(self._subscriber, self._queue.name)
+
+    def catch_up(self, table: Subscribed) -> None:
+        """Let a worker bring a table closer that is too far behind to be taken over at once."""
+        self._launch(table)
+
+    def _start_copy(self, table: Subscribed) -> None:
+        retry = self._retries.get(table.table)
+        if retry is not None and time.monotonic() < retry.at:
+            return
+        if len(self._workers) >= self._settings.parallel_copies:
+            return
+        if not self._holding:
+            event_queue.register(self._provider, self._queue.name, self._settings.copy_consumer)
+            self._holding = True
+        states = (TableState.MISSING, TableState.IN_COPY)
+        if not subscribed.set_state(self._subscriber, self._queue.name, table.table, *states):
+            return
+        stored = {t.table: t for t in subscribed.tables(self._subscriber, self._queue.name)}
+        if table.table in stored:
+            self._launch(stored[table.table])
+
+    def _launch(self, table: Subscribed) -> None:
+        worker = CopyWorker(self._settings, table, self._stop, self._wake)
+        self._workers[table.table] = worker
+        worker.start()
+
+    def _collect_finished(self, tables: Sequence[Subscribed]) -> None:
+        states = {t.table: t.state for t in tables}
+        for name, worker in list(self._workers.items()):
+            if worker.alive:
+                if states.get(name) in (None, TableState.MISSING, TableState.OK):
+                    worker.cancel()  # removed, or to be copied anew
+                continue
+            del self._workers[name]
+            if worker.error is None:
+                self._retries.pop(name, None)
+            elif not self._stop.requested:
+                self._failed(name, str(worker.error), worker.error.hint)
+            in_copy = (TableState.IN_COPY, TableState.MISSING)
+            subscribed.set_state(self._subscriber, self._queue.name, name, *in_copy)
+            if worker.error is not None and not self._stop.requested:
+                subscribed.set_error(self._subscriber, self._queue.name, name, str(worker.error))
+
+    def _failed(self, name: TableName, error: str, hint: str | None) -> None:
+        retry = self._retries.setdefault(name, _Retry(Backoff(first=0.5, longest=30.0)))
+        delay = retry.backoff.next_delay()
+        retry.at = time.monotonic() + delay
+        hint = f" Hint: {hint}" if hint else ""
+        log.error("the copy of %s failed: %s.%s Trying again in %.1f s", name, error, hint, delay)
+
+    def _release(self) -> None:
+        """Give up the hold on the queue when no table needs it."""
+        if self._holding:
+            event_queue.unregister(self._provider, self._queue.name, self._settings.copy_consumer)
+            self._holding = False

@@ -1,0 +1,151 @@
+"""One table's copy, in a thread of its own: load, then catch up from the queue until the main replay can take over."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from londiste_lite import event_queue, foreign_keys, subscribed
+from londiste_lite.db import Database
+from londiste_lite.errors import LondisteError, StopRequested
+from londiste_lite.event_queue import Queue, Tick
+from londiste_lite.names import TableName
+from londiste_lite.replay.batch import BatchRunner, Window
+from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber
+from londiste_lite.replay.window import MOST_TICKS, choose_end
+from londiste_lite.snapshots import Snapshot
+from londiste_lite.stop_flag import StopFlag
+from londiste_lite.subscribed import RowCounts, Subscribed
+from londiste_lite.table_state import TableState
+from londiste_lite.tablecopy import stream
+
+log = logging.getLogger(__name__)
+
+# Events that a table may be behind when the main replay takes it over: what it applies in a moment.
+SMALL_GAP = 20_000
+
+
+class CopyWorker:
+    """Brings one table from IN_COPY, or from CATCHING_UP, to where the main replay can join it."""
+
+    def __init__(self, settings: ReplaySettings, wanted: Subscribed, stop: StopFlag, done: Callable[[], None]) -> None:
+        self.table: TableName = wanted.table
+        self.error: LondisteError | None = None
+        self._settings = settings
+        self._wanted = wanted
+        self._stop = stop
+        self._done = done
+        self._cancelled = False
+        self._open: list[Database] = []
+        self._thread = threading.Thread(target=self._run, name=f"copy {wanted.table}", daemon=True)
+        stop.on_stop_at_once(self.cancel)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def join(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+    def cancel(self) -> None:
+        """Cancel the statements under way: the copy is given up."""
+        self._cancelled = True
+        for db in list(self._open):
+            db.cancel()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except StopRequested as reason:
+            log.info("%s", reason.message)
+        except LondisteError as error:
+            if self._cancelled:
+                log.info("the copy of %s was given up", self.table)
+            else:
+                self.error = error
+        except Exception as error:
+            log.exception("copy of %s failed", self.table)
+            self.error = LondisteError(f"{type(error).__name__}: {error}")
+        finally:
+            for db in self._open:
+                db.close()
+            self._done()
+
+    def _work(self) -> None:
+        provider = open_provider(self._settings, "copy")
+        self._open.append(provider)
+        subscriber, checks_fire = open_subscriber(self._settings, "copy")
+        self._open.append(subscriber)
+        queue = event_queue.find_queue(provider, self._settings.queue)
+        if self._wanted.state is TableState.IN_COPY:
+            if checks_fire:
+                foreign_keys.drop_for_copy(subscriber, self._wanted.local)
+            log.info("copying %s", self.table)
+            begun = time.monotonic()
+            loaded = stream.load(provider, subscriber, queue.name, self._wanted, self._settings.node)
+            seconds = max(time.monotonic() - begun, 0.001)
+            log.info("copied %s: %d rows, %.1f s, %.0f rows/s", self.table, loaded.rows, seconds, loaded.rows / seconds)
+            self._wanted = replace(self._wanted, state=TableState.CATCHING_UP, snapshot=loaded.snapshot)
+            subscriber.script(f"analyze {self._wanted.local.quoted}")
+            # Ticks are what a table catches up to, and the main replay's position is one.
+            event_queue.make_tick(provider, queue.name)
+        self._catch_up(provider, subscriber, queue, checks_fire)
+
+    def _catch_up(self, provider: Database, subscriber: Database, queue: Queue, checks_fire: bool) -> None:
+        runner = BatchRunner(
+            provider,
+            subscriber,
+            queue,
+            mode=self._settings.apply,
+            node=self._settings.node,
+            checks_fire=checks_fire,
+        )
+        at = self._first_tick(provider, queue)
+        while at is not None and not self._stop.requested:
+            if event_queue.last_tick(provider, queue).event_seq - at.event_seq <= SMALL_GAP:
+                return
+            ticks = event_queue.ticks_after(provider, queue, at.id, MOST_TICKS)
+            at = choose_end(at, ticks, self._settings.max_batch_rows)
+            if at is not None:
+                self._apply_to(runner, at)
+
+    def _first_tick(self, provider: Database, queue: Queue) -> Tick | None:
+        """Return the oldest tick that sees all that the table holds already."""
+        assert self._wanted.snapshot is not None
+        held = event_queue.position(provider, queue.name, self._settings.copy_consumer) or 0
+        copied = Snapshot.parse(self._wanted.snapshot)
+        while True:
+            ticks = event_queue.ticks_after(provider, queue, held, MOST_TICKS)
+            for tick in ticks:
+                if Snapshot.parse(tick.snapshot).covers(copied):
+                    return tick
+            if len(ticks) < MOST_TICKS:
+                return None
+            held = ticks[-1].id
+
+    def _apply_to(self, runner: BatchRunner, tick: Tick) -> None:
+        """Apply the table's events up to a tick."""
+        before = self._wanted.snapshot
+        assert before is not None
+
+        def store(counts: dict[TableName, RowCounts]) -> None:
+            moved = subscribed.set_state(
+                runner.subscriber,
+                self._settings.queue,
+                self.table,
+                TableState.CATCHING_UP,
+                TableState.CATCHING_UP,
+                tick.snapshot,
+            )
+            if not moved:
+                raise StopRequested(f'catching up "{self.table}" was given up: its registration changed')
+            subscribed.count_rows(runner.subscriber, self._settings.queue, counts)
+
+        runner.run(Window(before, tick.snapshot, [self._wanted], {}), store, "catchup")
+        self._wanted = replace(self._wanted, snapshot=tick.snapshot)

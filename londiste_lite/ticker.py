@@ -1,0 +1,213 @@
+"""The ticker: marks snapshots of the provider whenever events became visible, wakes consumers, keeps the queue clean.
+
+One per database, by an advisory lock. Runs as a daemon of its own (`ticker`) or as a thread inside `replay`.
+`tick_rule` decides, this module looks, ticks and waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from londiste_lite import event_queue, locks
+from londiste_lite.backoff import Backoff
+from londiste_lite.capture_watch import CaptureWatch
+from londiste_lite.db import Database, connect
+from londiste_lite.errors import ConnectionLost, DatabaseError, LondisteError, PrivilegeMissing, SchemaError
+from londiste_lite.names import QualifiedName
+from londiste_lite.snapshots import Snapshot
+from londiste_lite.stop_flag import StopFlag
+from londiste_lite.tick_rule import QueueRule, TickRule
+
+log = logging.getLogger(__name__)
+
+# Seconds between two looks at the queue: while events come, and when none came for a while.
+BUSY_PACE = 0.005
+IDLE_PACE = 0.015
+BUSY_SECONDS = 2.0
+RETRY_SECONDS = 30.0
+LOCK_RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class TickerSettings:
+    """Where and how often: `loop_delay` is the longest pause between two looks, all times are seconds.
+
+    `quiet`: do not speak of another ticker that does the work, nor of a server that cannot be reached; the replay that
+    this ticker belongs to does.
+    """
+
+    dsn: str
+    job: str
+    loop_delay: float = 1.0
+    maint_delay: float = 300.0
+    queue_refresh_period: float = 30.0
+    ticker_log_delay: float = 300.0
+    quiet: bool = False
+
+
+@dataclass
+class _Watched:
+    """One queue under watch."""
+
+    id: int
+    name: str
+    sequence: str
+    rule: TickRule
+
+
+class Ticker:
+    """Ticks all queues of one database until stopped; survives the server's restarts."""
+
+    def __init__(self, settings: TickerSettings, stop: StopFlag) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._queues: dict[int, _Watched] = {}
+        self._ticks = 0
+        self._db: Database | None = None
+        self._make_tick: Callable[[Database, str], event_queue.Tick] = event_queue.make_tick
+        self._captures = CaptureWatch(settings.dsn, settings.job)
+        stop.on_stop_at_once(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._db is not None:
+            self._db.cancel()
+
+    def run(self) -> None:
+        """Work until the stop flag is set. Raises only what is a bug."""
+        backoff = Backoff(first=0.2, longest=5.0)
+        complaint = ""
+        while not self._stop.requested:
+            try:
+                self._session(backoff)
+            except (LondisteError, OSError) as error:
+                if self._stop.requested:
+                    break
+                if str(error) != complaint:
+                    log.log(logging.DEBUG if self._settings.quiet else logging.WARNING, "%s; trying again", error)
+                    complaint = str(error)
+            finally:
+                if self._db is not None:
+                    self._db.close()
+                    self._db = None
+            self._stop.wait(backoff.next_delay())
+        self._captures.close()
+
+    def _session(self, backoff: Backoff) -> None:
+        db = self._db = connect(self._settings.dsn, job=self._settings.job, role="ticker")
+        if not event_queue.has_queues(db):
+            raise SchemaError(f"{db.label} has no queue schema yet", hint="Run `provider install` first.")
+        if not event_queue.may_maintain(db):
+            raise PrivilegeMissing(
+                f"this role may not tick the queues of {db.label}",
+                hint="Grant it londiste_ticker, which `provider install --roles` makes, or start a ticker with one.",
+            )
+        self._make_tick = event_queue.tick_maker(db)
+        self._take_lock(db)
+        if self._stop.requested:
+            return
+        log.info("ticking %s", db.label)
+        self._queues = {}
+        backoff.reset()
+        self._loop(db)
+
+    def _take_lock(self, db: Database) -> None:
+        said = False
+        while not self._stop.requested and not locks.try_ticker(db):
+            if not said and not self._settings.quiet:
+                log.info("another ticker is at work on %s: %s; waiting for it", db.label, locks.ticker_holder(db))
+                said = True
+            self._stop.wait(LOCK_RETRY_SECONDS)
+
+    def _loop(self, db: Database) -> None:
+        now = time.monotonic()
+        refresh_at = now
+        maintain_at = now + min(self._settings.maint_delay, 10.0)
+        retry_at = now + RETRY_SECONDS
+        log_at = now + self._settings.ticker_log_delay
+        while not self._stop.requested:
+            now = time.monotonic()
+            if now >= refresh_at:
+                self._refresh(db, now)
+                self._captures.look(db, [w.name for w in self._queues.values()], now)
+                refresh_at = now + min(self._settings.queue_refresh_period, 1.0)
+            if self._queues:
+                self._look(db, now)
+            if now >= maintain_at:
+                maintain(db)
+                maintain_at = now + self._settings.maint_delay
+            if now >= retry_at:
+                while int(db.value("ticker.retry_events") or 0) and not self._stop.requested:
+                    pass
+                retry_at = now + RETRY_SECONDS
+            if now >= log_at:
+                log.info("made %d ticks in %d queues", self._ticks, len(self._queues))
+                self._ticks = 0
+                log_at = now + self._settings.ticker_log_delay
+            busy = any(w.rule.busy(now, BUSY_SECONDS) for w in self._queues.values())
+            pace = BUSY_PACE if busy else IDLE_PACE
+            self._stop.wait(min(pace, self._settings.loop_delay))
+
+    def _refresh(self, db: Database, now: float) -> None:
+        """Look for new, dropped and changed queues."""
+        found: dict[int, _Watched] = {}
+        for queue_id, name, sequence, max_count, max_lag, idle in db.rows("ticker.queues"):
+            rule = QueueRule(int(max_count), float(max_lag), float(idle))
+            watched = self._queues.get(int(queue_id))
+            if watched is None:
+                tick = db.row("ticker.last_tick", queue_id=queue_id)
+                value = int(db.value("event_queue.event_sequence", sequence=sequence))
+                last = Snapshot.parse(tick[1]) if tick else Snapshot(1, 1, frozenset())
+                begun = TickRule.begin(rule, value, int(tick[0] or 0) if tick else -1, last, now)
+                watched = _Watched(int(queue_id), str(name), _quoted_sequence(str(sequence)), begun)
+                log.info('watching queue "%s"', name)
+            watched.rule.rule = rule
+            found[int(queue_id)] = watched
+        self._queues = found
+
+    def _look(self, db: Database, now: float) -> None:
+        # A sequence that was never used shows the number that it will give out first.
+        value = "last_value - case when is_called then 0 else 1 end"
+        parts = [f"(select {value} from {w.sequence})" for w in self._queues.values()]
+        try:
+            row = db.run(f"select pg_catalog.txid_current_snapshot()::text, {', '.join(parts)}")[0]
+        except (SchemaError, DatabaseError) as error:
+            if isinstance(error, DatabaseError) and error.sqlstate != "42P01":
+                raise
+            self._queues = {}  # a queue was dropped under our eyes
+            return
+        snapshot = Snapshot.parse(row[0])
+        for watched, sequence in zip(list(self._queues.values()), row[1:], strict=True):
+            if watched.rule.look(int(sequence), snapshot, now):
+                self._tick(db, watched)
+
+    def _tick(self, db: Database, watched: _Watched) -> None:
+        try:
+            tick = self._make_tick(db, watched.name)
+        except ConnectionLost:
+            raise
+        except LondisteError as error:
+            log.warning('queue "%s" cannot be ticked: %s', watched.name, error)
+            del self._queues[watched.id]
+            return
+        self._ticks += 1
+        watched.rule.ticked(Snapshot.parse(tick.snapshot), tick.txid, time.monotonic())
+
+
+def _quoted_sequence(name: str) -> str:
+    return QualifiedName.parse(name).quoted
+
+
+def maintain(db: Database) -> None:
+    """Run the queue's maintenance: rotation and what else `pgq.maint_operations` names, each in its own transaction."""
+    for function, argument in db.rows("ticker.operations"):
+        if function == "vacuum":
+            db.script(f"vacuum {QualifiedName.parse(argument).quoted}")
+            continue
+        name = QualifiedName.parse(function).quoted
+        if argument is None:
+            db.run(f"select {name}()")
+        else:
+            db.run(f"select {name}(%s)", [argument])

@@ -1,0 +1,1 @@
+"""Capture triggers: their generated text, how they are created, refreshed, listed and dropped."""

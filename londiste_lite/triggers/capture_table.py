@@ -1,0 +1,94 @@
+"""What a capture trigger is generated from: the table, its key, its route, and the names derived from them.
+
+Pure data. `catalog` reads it from the database, `function_text` turns it into SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from londiste_lite.names import QualifiedName, quote_ident
+
+
+@dataclass(frozen=True)
+class Route:
+    """Which nodes get a row: a column, or an SQL expression over the row's columns.
+
+    Its value as text is the target node. NULL is every node. An array names several targets: an event for each, for
+    every node when an element is NULL, and none at all when the array is empty.
+    """
+
+    kind: Literal["column", "expr"]
+    text: str
+
+    @property
+    def sql(self) -> str:
+        """The route as an SQL expression over the unqualified columns of the table."""
+        return quote_ident(self.text) if self.kind == "column" else self.text
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that the capture functions name: where it stands in the relation, and where in the published table."""
+
+    name: str
+    attnum: int
+    root_attnum: int
+
+
+@dataclass(frozen=True)
+class CaptureTable:
+    """One relation with capture triggers: the published table, or a partition of it."""
+
+    queue_id: int
+    queue: str
+    name: QualifiedName
+    """The published table; for a partition its root."""
+    relation: QualifiedName
+    """The relation that has the triggers."""
+    oid: int
+    root_oid: int
+    key: tuple[Column, ...]
+    kind: Literal["table", "root", "branch", "leaf"] = "table"
+    """An ordinary table; or of a partitioned one the root, a partitioned partition, a partition with rows."""
+    deferrable: bool = False
+    """Whether the key's index is checked at the end of the transaction, so that a key may be there twice meanwhile."""
+    route: Route | None = None
+    route_columns: tuple[Column, ...] = ()
+    """The columns that the route reads."""
+    route_many: bool = False
+    """Whether the route gives an array."""
+    route_path: str = ""
+    """The search_path under which the route's expression was checked."""
+
+    @property
+    def trigger_stem(self) -> str:
+        """What the names of this queue's triggers begin with; sorts before what users call their triggers."""
+        return trigger_stem(self.queue_id)
+
+    @property
+    def mark(self) -> str:
+        """The id of queue and published table in the setting `londiste.open`."""
+        return f"{self.queue_id}.{self.root_oid}"
+
+    @property
+    def named_columns(self) -> tuple[Column, ...]:
+        """Every column whose name stands in the function texts, without repeats."""
+        return tuple(dict.fromkeys(self.key + self.route_columns))
+
+    def function_name(self, operation: str) -> str:
+        """Name of the capture function in schema londiste."""
+        return f"capture_{self.queue_id}_{self.oid}_{operation}"
+
+    def trigger_name(self, operation: str) -> str:
+        return f"{self.trigger_stem}_{operation}"
+
+
+def trigger_stem(queue_id: int) -> str:
+    """Return what the names of a queue's capture triggers begin with.
+
+    An underscore sorts before lower case letters, so ours fire before the users' and log a statement before whatever
+    those do in turn.
+    """
+    return f"_londiste_{queue_id}"

@@ -1,0 +1,147 @@
+"""Makes a relation's capture functions and triggers what they should be, touching only what differs.
+
+`create` and `refresh` decide for which relations; a difference is found by comparing with what the generator gives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from londiste_lite.db import Database
+from londiste_lite.names import QualifiedName, quote_ident, quote_literal
+from londiste_lite.triggers import trigger_text
+from londiste_lite.triggers.capture_table import CaptureTable, Route
+
+
+@dataclass(frozen=True)
+class FoundTrigger:
+    """A capture trigger that is in the database."""
+
+    oid: int
+    relation: QualifiedName
+    name: str
+    type_bits: int
+    function: str
+    argument: str
+    enabled: bool
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What the published table was captured with; kept in the comment of its update function."""
+
+    key: tuple[str, ...] | None
+    route: Route | None
+
+
+@dataclass(frozen=True)
+class Existing:
+    """The capture functions and triggers of one queue."""
+
+    bodies: dict[str, str]
+    comments: dict[str, str]
+    triggers: list[FoundTrigger]
+
+
+@contextlib.contextmanager
+def own_transaction(db: Database, lock_timeout: float) -> Iterator[None]:
+    """Run the block in a transaction of its own, or in the caller's when one is open, with `lock_timeout` seconds."""
+    with contextlib.ExitStack() as stack:
+        if not db.in_transaction:
+            stack.enter_context(db.transaction())
+        before = db.value("triggers.lock_timeout", value=f"{max(int(lock_timeout * 1000), 1)}ms")
+        yield
+        db.value("triggers.lock_timeout", value=before)
+
+
+def existing(db: Database, queue_id: int) -> Existing:
+    """Read what there is of one queue."""
+    rows = db.rows("triggers.functions", queue_id=queue_id)
+    triggers = [
+        FoundTrigger(oid, QualifiedName(schema, table), name, bits, function, args.removesuffix("\\000"), mode != "D")
+        for oid, schema, table, name, bits, function, args, mode in db.rows("triggers.triggers", queue_id=queue_id)
+    ]
+    return Existing({r[0]: r[1] for r in rows}, {r[0]: r[2] for r in rows if r[2]}, triggers)
+
+
+def registered(found: Existing, table: CaptureTable | QualifiedName) -> Registered | None:
+    """Return how the published table was captured, None when it is not."""
+    name = table if isinstance(table, QualifiedName) else table.name
+    for comment in found.comments.values():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            data = json.loads(comment)
+            if data["table"] == [name.schema, name.name]:
+                key = None if data["key"] is None else tuple(data["key"])
+                return Registered(key, Route(**data["route"]) if data["route"] else None)
+    return None
+
+
+def differences(table: CaptureTable, found: Existing) -> list[str]:
+    """Return what is wrong with the capture of one relation, empty when it is as it should be."""
+    wrong = [f"function {f.name}" for f in trigger_text.functions(table) if found.bodies.get(f.name) != f.body]
+    there = {t.name: t for t in found.triggers if t.oid == table.oid}
+    for trigger in trigger_text.triggers(table):
+        got = there.pop(trigger.name, None)
+        if got is None or not _fits(got, trigger):
+            wrong.append(f"trigger {trigger.name}")
+    return wrong + [f"trigger {name}" for name in there]
+
+
+def _fits(got: FoundTrigger, wanted: trigger_text.Trigger) -> bool:
+    return (got.type_bits, got.function, got.argument) == (wanted.type_bits, wanted.function, wanted.argument)
+
+
+def lock(db: Database, table: QualifiedName) -> None:
+    """Keep writers and ALTER TABLE off the table and its partitions until the transaction ends.
+
+    Raises LockNotGranted.
+    """
+    db.script(f"lock table {table.quoted} in share row exclusive mode")
+
+
+def install(db: Database, table: CaptureTable, found: Existing, key: Sequence[str] | None) -> None:
+    """Make functions and triggers of one relation what they should be. Needs a transaction and `lock`."""
+    wrong = [f for f in trigger_text.functions(table) if found.bodies.get(f.name) != f.body]
+    owner = db.value("triggers.capture_owner", oid=table.oid) if wrong else None
+    for function in wrong:
+        db.script(f"{function.sql};\n{function.private}")
+        if owner is not None:
+            # What a superuser makes would run as superuser, for everybody who writes to the table.
+            db.script(f"alter function londiste.{quote_ident(function.name)}() owner to {quote_ident(owner)}")
+    comment = _comment(table, key)
+    if found.comments.get(table.function_name("update")) != comment:
+        name = f"londiste.{quote_ident(table.function_name('update'))}()"
+        db.script(f"comment on function {name} is {quote_literal(comment)}")
+    there = {t.name: t for t in found.triggers if t.oid == table.oid}
+    for trigger in trigger_text.triggers(table):
+        got = there.pop(trigger.name, None)
+        if got is not None and _fits(got, trigger):
+            continue
+        if got is not None:
+            db.script(f"drop trigger {quote_ident(got.name)} on {table.relation.quoted}")
+        db.script(trigger.sql(table.relation.quoted))
+    for name in there:
+        db.script(f"drop trigger {quote_ident(name)} on {table.relation.quoted}")
+
+
+def _comment(table: CaptureTable, key: Sequence[str] | None) -> str:
+    """Return what `registered` and the statement `stale` read again."""
+    data = {
+        "table": [table.name.schema, table.name.name],
+        "root": table.oid == table.root_oid,
+        "key": None if key is None else list(key),
+        "route": {"kind": table.route.kind, "text": table.route.text} if table.route else None,
+        "columns": {c.name: c.attnum for c in table.named_columns},
+    }
+    return json.dumps(data)
+
+
+def remove(db: Database, triggers: Sequence[FoundTrigger], functions: Sequence[str]) -> None:
+    """Drop triggers, then functions that no trigger calls any more. Needs a transaction. Raises LockNotGranted."""
+    for trigger in triggers:
+        db.script(f"drop trigger if exists {quote_ident(trigger.name)} on {trigger.relation.quoted}")
+    for name in functions:
+        db.script(f"drop function if exists londiste.{quote_ident(name)}()")

@@ -1,0 +1,24 @@
+create or replace function londiste.capture_open()
+returns trigger as $$
+-- ----------------------------------------------------------------------
+-- Function: londiste.capture_open(0)
+--
+--      BEFORE statement trigger of captured tables: notes in a transaction-local setting that a statement of this kind
+--      is under way on this table. The capture function that ends it can then tell whether it was alone, or whether
+--      another statement (of a user's trigger, of a function called in the statement, of the same MERGE or WITH)
+--      logged rows of the table meanwhile. A setting, because it goes back with savepoints and costs 1 us.
+--
+-- Parameters:  TG_ARGV[0] - the mark: operation letter, queue, table, for example `U3.16384,`
+-- Returns:     null
+-- Raises:      nothing
+-- Locks taken: none
+-- Called by:   trigger _londiste_<queue>_<operation>_open
+-- ----------------------------------------------------------------------
+declare
+    unused  pg_catalog.text;
+begin
+    unused := pg_catalog.set_config('londiste.open',
+        pg_catalog.concat(pg_catalog.current_setting('londiste.open', true), TG_ARGV[0]), true);
+    return null;
+end;
+$$ language plpgsql;

@@ -1,0 +1,107 @@
+-- Tables of schema londiste in their final state. Londiste 2.1's columns keep their names and meaning.
+
+-- One row per installed component: which SQL is in this database.
+create table if not exists londiste.schema_version (
+    component       text primary key,               -- pgq, pgq_coop, pgq_ext, londiste
+    version         int4 not null,                  -- number of the schema, see londiste_lite/schema.py
+    program_version text not null,                  -- londiste_lite that installed it
+    checksum        text not null,                  -- over the SQL files of the component
+    installed       timestamptz not null default now()
+);
+
+-- Provider: the published tables.
+create table if not exists londiste.provider_table (
+    nr              serial not null,                -- order of registration
+    queue_name      text not null,
+    table_name      text not null,                  -- schema.table, see londiste_lite/names.py
+    trigger_name    text,                           -- stem of the capture triggers' names
+    key_columns     text[] not null,                -- primary key, or the columns of --key
+    key_given       boolean not null default false, -- true: named with --key
+    node_column     text,                           -- routing by a column: its name, else null
+    node_rule       text,                           -- routing by an SQL expression over the row, else null
+    node_many       boolean not null default false, -- true: the route gives an array of nodes
+    primary key (queue_name, table_name)
+);
+
+-- Provider: the published sequences.
+create table if not exists londiste.provider_seq (
+    nr              serial not null,
+    queue_name      text not null,
+    seq_name        text not null,
+    primary key (queue_name, seq_name)
+);
+
+-- Subscriber: the subscribed tables and how far each is.
+create table if not exists londiste.subscriber_table (
+    nr              serial not null,
+    queue_name      text not null,
+    table_name      text not null,
+    snapshot        text,                           -- provider snapshot up to which the table is complete while it is
+                                                    -- not (or not long) part of the main replay, else null
+    merge_state     text,                           -- null: to be copied, in-copy, catching-up, ok
+    trigger_name    text,                           -- unused, as in Londiste 2.1
+    skip_truncate   boolean,                        -- true: the first copy appends
+    dest_table      text,                           -- name on the subscriber when it differs
+    copy_condition  text,                           -- SQL condition of the first copy, null: all rows
+    key_columns     text[],                         -- key as the provider registered it
+    error           text,                           -- why the table is held or its copy fails, else null
+    rows_inserted   int8 not null default 0,        -- counted by replay since registration
+    rows_updated    int8 not null default 0,
+    rows_deleted    int8 not null default 0,
+    conflicts       int8 not null default 0,        -- events that met another row state than they expected
+    primary key (queue_name, table_name)
+) with (fillfactor = 50);
+
+-- Subscriber: the subscribed sequences.
+create table if not exists londiste.subscriber_seq (
+    nr              serial not null,
+    queue_name      text not null,
+    seq_name        text not null,
+    primary key (queue_name, seq_name)
+);
+
+-- Subscriber: foreign keys dropped for a copy, until both ends are in sync again.
+create table if not exists londiste.subscriber_pending_fkeys (
+    from_table      text not null,
+    to_table        text not null,
+    fkey_name       text not null,
+    fkey_def        text not null,
+    primary key (from_table, fkey_name)
+);
+
+-- Subscriber: triggers dropped and not yet restored (by Londiste 2.1; this program drops none).
+create table if not exists londiste.subscriber_pending_triggers (
+    table_name      text not null,
+    trigger_name    text not null,
+    trigger_def     text not null,
+    primary key (table_name, trigger_name)
+);
+
+-- Subscriber: the last applied tick of each consumer, written in the transaction that applied it.
+create table if not exists londiste.completed (
+    consumer_id     text not null,
+    last_tick_id    int8 not null,
+    queue_name      text,
+    applied         timestamptz,                    -- when, by the subscriber's clock
+    tick_time       timestamptz,                    -- the tick's time, by the provider's clock
+    last_error      text,                           -- what stops replay, null when it works
+    last_error_time timestamptz,
+    primary key (consumer_id)
+) with (fillfactor = 50);
+
+-- Subscriber: consumers whose replay rests between batches.
+create table if not exists londiste.paused (
+    consumer_id     text primary key,
+    paused_since    timestamptz not null default now(),
+    paused_by       text not null
+);
+
+-- Provider: scripts of `provider execute`. Their own row changes are not replayed, for the script itself is.
+create table if not exists londiste.provider_script (
+    queue_name      text not null,
+    txid            int8 not null,                  -- transaction that ran it
+    event_id        int8 not null,
+    script_name     text not null,
+    executed        timestamptz not null default now(),
+    primary key (queue_name, txid, event_id)
+);

@@ -1,0 +1,17 @@
+create or replace function pgq.upgrade_schema()
+returns integer as $$
+-- ----------------------------------------------------------------------
+-- Function: pgq.upgrade_schema(0)
+--
+--      Part of PgQ's API. Installing brings the schema up to date by itself, so there is never anything left to do.
+--
+-- Parameters:  -
+-- Returns:     number of changed tables: 0
+-- Raises:      -
+-- Locks taken: -
+-- Called by:   users, pgq_admin
+-- ----------------------------------------------------------------------
+begin
+    return 0;
+end;
+$$ language plpgsql;

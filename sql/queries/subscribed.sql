@@ -1,0 +1,106 @@
+-- Statements of londiste_lite/subscribed.py: what a subscriber takes, and how far each table is.
+
+-- name: tables
+select table_name, merge_state, snapshot, coalesce(skip_truncate, false), dest_table, copy_condition, key_columns, error,
+       rows_inserted, rows_updated, rows_deleted, conflicts
+from londiste.subscriber_table
+where queue_name = %(queue)s
+order by nr
+
+-- name: add_table
+insert into londiste.subscriber_table
+       (queue_name, table_name, merge_state, skip_truncate, dest_table, copy_condition, key_columns)
+values (%(queue)s, %(table)s, %(state)s, %(skip_truncate)s, %(dest)s, %(condition)s, %(key)s)
+on conflict (queue_name, table_name) do nothing
+returning table_name
+
+-- name: remove_table
+delete from londiste.subscriber_table
+where queue_name = %(queue)s
+  and table_name = %(table)s
+returning table_name
+
+-- name: set_state
+update londiste.subscriber_table
+set merge_state = %(state)s,
+    snapshot = %(snapshot)s,
+    error = null,
+    skip_truncate = case when %(state)s = 'ok' then null else skip_truncate end
+where queue_name = %(queue)s
+  and table_name = %(table)s
+  and merge_state is not distinct from %(expected)s
+returning table_name
+
+-- name: restart_copies
+update londiste.subscriber_table
+set merge_state = null,
+    snapshot = null
+where queue_name = %(queue)s
+  and merge_state = 'in-copy'
+returning table_name
+
+-- name: forget_all
+update londiste.subscriber_table
+set merge_state = null,
+    snapshot = null,
+    error = null
+where queue_name = %(queue)s
+
+-- name: resync
+update londiste.subscriber_table
+set merge_state = null,
+    snapshot = null,
+    skip_truncate = null,
+    error = null
+where queue_name = %(queue)s
+  and table_name = %(table)s
+returning table_name
+
+-- name: clear_snapshot
+update londiste.subscriber_table
+set snapshot = null
+where queue_name = %(queue)s
+  and table_name = any(%(tables)s)
+
+-- name: set_error
+update londiste.subscriber_table
+set error = %(error)s
+where queue_name = %(queue)s
+  and table_name = %(table)s
+  and error is distinct from %(error)s
+
+-- name: clear_errors
+update londiste.subscriber_table
+set error = null
+where queue_name = %(queue)s
+  and merge_state = 'ok'
+  and error is not null
+
+-- name: count_rows
+update londiste.subscriber_table t
+set rows_inserted = t.rows_inserted + c.inserted,
+    rows_updated = t.rows_updated + c.updated,
+    rows_deleted = t.rows_deleted + c.deleted,
+    conflicts = t.conflicts + c.conflicts
+from unnest(%(tables)s::text[], %(inserted)s::int8[], %(updated)s::int8[], %(deleted)s::int8[],
+            %(conflicts)s::int8[]) c (table_name, inserted, updated, deleted, conflicts)
+where t.queue_name = %(queue)s
+  and t.table_name = c.table_name
+
+-- name: sequences
+select seq_name
+from londiste.subscriber_seq
+where queue_name = %(queue)s
+order by nr
+
+-- name: add_sequence
+insert into londiste.subscriber_seq (queue_name, seq_name)
+values (%(queue)s, %(sequence)s)
+on conflict (queue_name, seq_name) do nothing
+returning seq_name
+
+-- name: remove_sequence
+delete from londiste.subscriber_seq
+where queue_name = %(queue)s
+  and seq_name = %(sequence)s
+returning seq_name

@@ -1,0 +1,172 @@
+"""Capture of partitioned tables: all levels log under the root's name; refresh follows what comes and goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from londiste_lite import schema
+from londiste_lite.db import Database
+from londiste_lite.errors import RegistrationError
+from londiste_lite.names import QualifiedName
+from londiste_lite.triggers.listing import captured_relations
+from londiste_lite.triggers.refresh import needs_refresh, refresh_capture
+from tests.conftest import need
+from tests.database.capture_oracle import QUEUE, Published, publish
+
+P = QualifiedName("public", "p")
+
+
+@pytest.fixture(params=[15, 16, 18])
+def db(request, pool, new_database, open_connection) -> Database:
+    return open_connection(new_database(need(pool, request.param), schema.PROVIDER))
+
+
+@pytest.fixture
+def p(db: Database) -> Published:
+    """Root p; p0 like it; p1 with other column order and a dropped column; p2 partitioned again into p20 and p21."""
+    db.script(
+        "create table p (id int, v text, n int, primary key (id)) partition by range (id);"
+        "create table p0 partition of p for values from (0) to (10);"
+        "create table p1 (n int, gone int, v text, id int not null); alter table p1 drop gone;"
+        "alter table p attach partition p1 for values from (10) to (20);"
+        "create table p2 partition of p for values from (20) to (40) partition by range (id);"
+        "create table p20 partition of p2 for values from (20) to (30);"
+        "create table p21 partition of p2 for values from (30) to (40)"
+    )
+    return publish(db, "p")
+
+
+ROWS = "insert into p select g, 'v' || g, g from unnest(array[1, 2, 11, 12, 21, 22, 31, 32]) g"
+
+
+def test_root__statements_on_it_log_once(db: Database, p: Published) -> None:
+    db.script(f"{ROWS}; update p set v = 'x'; delete from p where n % 2 = 0")
+    found = p.check()
+    assert [e.type[0] for e in found] == ["I"] * 8 + ["U"] * 8 + ["D"] * 4
+    assert {e.table for e in found} == {"public.p"}
+
+
+def test_partition__statements_on_it_log_under_the_root(db: Database, p: Published) -> None:
+    db.script("insert into p1 values (1, 'a', 11); update p1 set v = 'b'; update p1 set id = 12; delete from p1")
+    assert [(e.type, e.data, e.attnums) for e in p.new_events()] == [
+        ("I{n,v,id}", "(1,a,11)", "{3,2,1}"),
+        ("U{n,v,id}", "(1,b,11)", "{3,2,1}"),
+        ("D{id}", "(11)", None),
+        ("I{id,v,n}", "(12,b,1)", None),
+        ("D{id}", "(12)", None),
+    ]
+    db.script("insert into p2 values (21, 'a', 1), (31, 'b', 2); update p20 set v = 'c'; delete from p2 where id = 31")
+    assert [e.type[0] for e in p.check()] == ["I", "I", "U", "D"]
+
+
+@pytest.mark.parametrize("target", ["p", "p2"])
+def test_row_movement__delete_at_the_old_key(db: Database, p: Published, target: str) -> None:
+    db.script(ROWS)
+    p.check()
+    step = {"p": "id + 10 where id in (1, 12)", "p2": "id + 5 where id > 20"}[target]
+    db.script("delete from p where id in (11, 22)")
+    db.script(f"update {target} set id = {step}")
+    p.check()
+    db.script("update p set id = 39 - id, v = 'back' where id not in (2, 37)")
+    p.check()
+
+
+def test_row_movement__by_one_of_two_key_columns(db: Database) -> None:
+    """The partition key is part of the key, so the subscriber must drop the row where it was."""
+    db.script(
+        "create table m (id int, part int, v text, primary key (part, id)) partition by list (part);"
+        "create table m1 partition of m for values in (1);"
+        "create table m2 (v text, part int not null, id int not null);"
+        "alter table m attach partition m2 for values in (2)"
+    )
+    m = publish(db, "m")
+    db.script("insert into m values (1, 1, 'a'), (2, 2, 'b'); update m set part = 3 - part")
+    found = m.check()
+    assert [e.type[0] for e in found] == ["I", "I", "D", "D", "I", "I"]
+
+
+def test_swap_between_partitions__by_the_root(db: Database, p: Published) -> None:
+    db.script("insert into p values (1, 'a', 1), (11, 'b', 2)")
+    db.script("with gone as (delete from p where id = 11 returning *) update p set id = 11 from gone where p.id = 1")
+    p.check()
+
+
+def test_truncate__root_is_one_event(db: Database, p: Published) -> None:
+    db.script(f"{ROWS}; truncate p")
+    found = p.check()
+    assert [e.type for e in found[8:]] == ["R"]
+
+
+def test_truncate__of_a_partition_deletes_its_rows_only(db: Database, p: Published) -> None:
+    db.script(ROWS)
+    for name, rest in (("p1", 6), ("p20", 4), ("p2", 2)):
+        db.script(f"truncate {name}")
+        assert all(e.type[0] != "R" for e in p.check())
+        assert len(p.rows) == rest
+    db.script(f"truncate p0; {ROWS}; truncate p0, p")
+    p.check()
+    assert p.rows == {}
+
+
+def test_truncate_in_a_rolled_back_savepoint__leaves_no_mark(db: Database, p: Published) -> None:
+    with db.transaction():
+        db.script(f"{ROWS}; savepoint s; truncate p; rollback to s; truncate p0")
+    p.check()
+    assert len(p.rows) == 6
+
+
+def test_nested_statement_through_another_level__current_rows(db: Database, p: Published) -> None:
+    db.script(
+        "create function again() returns trigger language plpgsql as $$ begin"
+        " if pg_trigger_depth() = 1 then update p set v = v || '!', id = case when id = 12 then 25 else id end; end if;"
+        " return null; end $$;"
+        "create trigger again after insert or update on p1 for each row execute function again()"
+    )
+    db.script("insert into p1 values (1, 'a', 11), (2, 'b', 12)")
+    p.check()
+    assert ("25",) in p.rows
+    db.script("update p1 set v = 'c', id = 13")
+    p.check()
+
+
+def test_refresh__attached_and_detached(db: Database, p: Published) -> None:
+    assert needs_refresh(db, QUEUE) == []
+    assert refresh_capture(db, QUEUE, P) == []
+    db.script("create table p4 partition of p for values from (40) to (50); insert into p values (41, 'via root', 1)")
+    p.check()
+    assert needs_refresh(db, QUEUE) == [P]
+    done = refresh_capture(db, QUEUE, P)
+    assert any("public.p4" in line for line in done)
+    assert needs_refresh(db, QUEUE) == []
+    assert refresh_capture(db, QUEUE, P) == []
+    db.script("insert into p4 values (42, 'direct', 2)")
+    p.check()
+    db.script("alter table p detach partition p4")
+    assert needs_refresh(db, QUEUE) == [P]
+    assert any("dropped public.p4" in line for line in refresh_capture(db, QUEUE, P))
+    db.script("insert into p4 values (43, 'not ours', 2)")
+    assert p.new_events() == []
+    assert needs_refresh(db, QUEUE) == []
+    assert QualifiedName("public", "p4") not in [c.relation for c in captured_relations(db, QUEUE)]
+
+
+def test_refresh__renamed_key(db: Database, p: Published) -> None:
+    db.script(f"{ROWS}; alter table p rename id to ident")
+    assert needs_refresh(db, QUEUE) == [P]
+    db.script("update p1 set v = 'x'; update p set ident = 5 where ident = 11; delete from p0 where n = 2")
+    p.check()
+    assert refresh_capture(db, QUEUE, P) != []
+    assert needs_refresh(db, QUEUE) == []
+    db.script("update p set ident = 13 where ident = 12; delete from p1")
+    p.check()
+
+
+def test_listing__operations_of_every_level(db: Database, p: Published) -> None:
+    found = {str(c.relation): c.operations for c in captured_relations(db, QUEUE)}
+    every = ("insert", "update", "delete", "truncate")
+    assert found == {f"public.{n}": every for n in ("p", "p0", "p1", "p20", "p21")} | {"public.p2": every[:3]}
+
+
+def test_partition_alone__is_refused(db: Database, p: Published) -> None:
+    with pytest.raises(RegistrationError, match=r'"public.p20" is a partition of "public.p"'):
+        publish(db, "p20")

@@ -1,0 +1,42 @@
+"""Fixtures for tests with a provider and a subscriber on two clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.conftest import need
+from tests.fixtures.cli import new_site, roles, shell, site  # noqa: F401
+from tests.fixtures.pair import UP, Pair
+from tests.fixtures.servers import ServerPool
+
+
+@pytest.fixture
+def versions() -> tuple[int, int]:
+    """Versions of provider and subscriber; `tests.fixtures.pair.every_version` runs a test on all combinations."""
+    return UP
+
+
+@pytest.fixture
+def new_pair(pool: ServerPool, versions: tuple[int, int]) -> Iterator[Callable[..., Pair]]:
+    """Make pairs that are removed at the end of the test; `which` names clusters that no other test uses."""
+    made: list[Pair] = []
+
+    def maker(which: str = "a", **options: bool) -> Pair:
+        provider = need(pool, versions[0], which)
+        # Two clusters even when both are of one version.
+        subscriber = need(pool, versions[1], which + "2" * (versions[0] == versions[1]))
+        pair = Pair(pool, provider, subscriber, **options)
+        made.append(pair)
+        return pair
+
+    yield maker
+    for pair in made:
+        pair.close()
+
+
+@pytest.fixture
+def pair(new_pair: Callable[..., Pair]) -> Pair:
+    """A provider and a subscriber with the schemas installed and a queue, nothing published, no replay yet."""
+    return new_pair()

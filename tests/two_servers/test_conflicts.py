@@ -1,0 +1,136 @@
+"""Rows that the subscriber has changed by itself: the provider's state wins, and it is counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.pair import Pair, both_modes
+
+ENTRY = "create table entry (id int primary key, item text, price int)"
+
+
+@pytest.fixture
+def synced(pair: Pair, mode: str) -> Pair:
+    pair.setup_table(ENTRY, "entry")
+    pair.provider.script("insert into entry select n, 'row ' || n, n from generate_series(1, 10) n")
+    pair.start(apply=mode)
+    pair.wait()
+    return pair
+
+
+@both_modes
+def test_conflict__update_meets_no_row(synced: Pair, mode: str) -> None:
+    synced.subscriber.script("delete from entry where id in (1, 2)")
+    synced.provider.script("update entry set price = 100 where id < 4")
+    synced.wait()
+    synced.assert_equal("entry")
+    assert synced.conflicts("entry") == 2
+
+
+@both_modes
+def test_conflict__delete_meets_no_row(synced: Pair, mode: str) -> None:
+    synced.subscriber.script("delete from entry where id in (1, 2)")
+    synced.provider.script("delete from entry where id < 4")
+    synced.wait()
+    synced.assert_equal("entry")
+    assert synced.conflicts("entry") == 2
+
+
+@both_modes
+def test_conflict__insert_meets_a_row(synced: Pair, mode: str) -> None:
+    synced.subscriber.script("insert into entry values (11, 'mine', 1), (12, 'mine', 1), (13, 'mine', 1)")
+    synced.provider.script("insert into entry values (11, 'theirs', 2), (12, 'theirs', 2), (14, 'theirs', 2)")
+    synced.wait()
+    synced.assert_equal_except("entry", "id = 13")
+    assert synced.conflicts("entry") == 2
+
+
+@both_modes
+def test_conflict__of_every_kind_in_one_batch(synced: Pair, mode: str) -> None:
+    with synced.stopped():
+        synced.subscriber.script(
+            "delete from entry where id in (1, 2, 3); insert into entry values (20, 'mine', 0), (21, 'mine', 0)"
+        )
+        for statement in (
+            "update entry set price = 0 where id in (1, 5)",  # 1 is gone: a conflict
+            "delete from entry where id in (2, 6)",  # 2 is gone: a conflict
+            "insert into entry values (20, 'theirs', 0), (30, 'theirs', 0)",  # 20 is there: a conflict
+            "update entry set price = 1 where id in (1, 20)",  # already counted
+            "insert into entry values (21, 'short', 0)",  # is there: a conflict, whatever follows
+            "delete from entry where id = 21",
+            "insert into entry values (31, 'short', 0)",
+            "delete from entry where id = 31",
+            "delete from entry where id = 3",  # is gone: a conflict, whatever follows
+            "insert into entry values (3, 'again', 0)",
+        ):
+            synced.provider.script(statement)
+    synced.wait()
+    synced.assert_equal("entry")
+    assert synced.conflicts("entry") == 5
+
+
+@both_modes
+def test_conflict__with_a_row_that_has_the_same_value_in_a_unique_index(pair: Pair, mode: str) -> None:
+    """Nobody can say which of the two rows is right, so replay names the event and waits."""
+    pair.setup_table("create table seat (id int primary key, place int unique)", "seat")
+    pair.start(apply=mode)
+    pair.wait()
+    pair.subscriber.script("insert into seat values (100, 1)")
+    pair.provider.script("insert into seat values (1, 1)")
+    pair.logged('of table "public.seat" cannot be applied')
+    assert pair.table("seat").error
+    pair.subscriber.script("delete from seat where id = 100")
+    pair.detours = True
+    pair.wait()
+    pair.assert_equal("seat")
+    assert pair.table("seat").error is None
+
+
+@both_modes
+def test_conflict__none_where_keys_change_and_swap(synced: Pair, mode: str) -> None:
+    with synced.stopped():
+        for statement in (
+            "update entry set id = id + 100",
+            "update entry set id = id - 99",
+            "begin; update entry set id = 0 where id = 2; update entry set id = 2 where id = 3; commit",
+            "update entry set id = 3 where id = 0",
+            "delete from entry where id = 5",
+            "insert into entry values (5, 'new', 5)",
+        ):
+            synced.provider.script(statement)
+    synced.wait()
+    synced.assert_equal("entry")
+    assert synced.conflicts("entry") == 0
+
+
+def test_bulk__exclusion_constraint_on_the_way_to_the_final_state(pair: Pair) -> None:
+    pair.setup_table(
+        "create table booking (id int primary key, during int4range, exclude using gist (during with &&))", "booking"
+    )
+    pair.start()
+    pair.provider.script("insert into booking values (1, '[1,5)'), (2, '[5,9)')")
+    pair.wait()
+    with pair.stopped():
+        pair.provider.script("update booking set during = '[100,105)' where id = 1")
+        pair.provider.script("update booking set during = '[1,5)' where id = 2")
+        pair.provider.script("update booking set during = '[5,9)' where id = 1")
+    pair.wait()
+    pair.assert_equal("booking")
+
+
+def test_bulk__subscribers_column_made_while_the_replay_runs_is_kept(pair: Pair) -> None:
+    """The careful way deletes rows and inserts them anew: with every column that the table has by then."""
+    pair.setup_table("create table seat (id int primary key, place int unique)", "seat")
+    pair.provider.script("insert into seat values (1, 1), (2, 2), (3, 3)")
+    pair.start()
+    pair.wait()
+    swap = """begin; update seat set place = 0 where id = 1; update seat set place = {} where id = 2;
+        update seat set place = {} where id = 1; commit"""
+    pair.provider.script(swap.format(1, 2))
+    pair.wait()
+    pair.subscriber.script("alter table seat add local text; update seat set local = 'mine ' || id")
+    pair.detours = True
+    pair.provider.script(swap.format(2, 1))
+    pair.wait()
+    pair.assert_equal("seat")
+    assert pair.subscriber.run("select local from seat order by id") == [("mine 1",), ("mine 2",), ("mine 3",)]

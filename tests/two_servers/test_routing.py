@@ -1,0 +1,180 @@
+"""Routing: each node holds exactly the rows that its name is in, through copies, changes, moves and truncates."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from londiste_lite import registration, schema, service
+from londiste_lite.db import Database
+from londiste_lite.replay.settings import ReplaySettings
+from londiste_lite.stop_flag import StopFlag
+from londiste_lite.subscription import AddOptions
+from londiste_lite.triggers.capture_table import Route
+from tests.fixtures.pair import QUEUE, Pair, succeed
+from tests.fixtures.servers import ServerPool
+
+HOSTILE = 'it\'s "7"; drop table t; --'
+
+
+class Nodes:
+    """Several subscribers of one provider, each a database of its own with a node name; replayed on demand."""
+
+    def __init__(self, pair: Pair, pool: ServerPool, names: list[str]) -> None:
+        self.provider = pair.provider
+        self.databases: dict[str, Database] = {}
+        self._settings: dict[str, ReplaySettings] = {}
+        for number, name in enumerate(names):
+            dsn = pool.installed_database(pair.subscriber_server, schema.SUBSCRIBER)
+            self.databases[name] = pair._connect(dsn)
+            consumer = f"node {number}"
+            self._settings[name] = replace(
+                pair.settings, subscriber_dsn=dsn, consumer=consumer, job=consumer, node=name
+            )
+
+    def table(self, ddl: str, name: str, route: Route) -> None:
+        self.provider.script(ddl)
+        succeed(registration.publish(self.provider, QUEUE, [name], key=None, route=route, lock_timeout=10))
+        for db in self.databases.values():
+            db.script(ddl)
+            succeed(registration.subscribe(self.provider, db, QUEUE, [name], AddOptions()))
+
+    def replay(self, *names: str) -> None:
+        for name in names or self.databases:
+            service.run_once(self._settings[name], StopFlag())
+
+    def keys(self, name: str, table: str = "t") -> list[int]:
+        return [row[0] for row in self.databases[name].run(f"select id from {table} order by 1")]
+
+    def assert_routed(self, condition: str, table: str = "t") -> None:
+        """Each node holds the provider's rows for which `condition` (with %(node)s) holds, equal in every column."""
+        for name, db in self.databases.items():
+            wanted = self.provider.run(f"select t::text from {table} t where {condition} order by 1", {"node": name})
+            assert db.run(f"select t::text from {table} t order by 1") == wanted, name
+
+
+@pytest.fixture
+def nodes(pair: Pair, pool: ServerPool) -> Nodes:
+    return Nodes(pair, pool, ["1", "2", HOSTILE])
+
+
+DDL = "create table t (id int primary key, item text, node text)"
+BY_COLUMN = "node is null or node = %(node)s"
+
+
+def test_route__copy_and_changes_reach_only_the_nodes_they_name(nodes: Nodes) -> None:
+    nodes.provider.script(DDL)
+    nodes.provider.run("insert into t values (1, 'a', '1'), (2, 'b', '2'), (3, 'all', null), (4, 'x', %s)", [HOSTILE])
+    nodes.provider.script("alter table t rename to made; drop table if exists t")
+    nodes.table(DDL, "t", Route("column", "node"))
+    nodes.provider.script("insert into t select * from made")
+    nodes.replay()
+    nodes.assert_routed(BY_COLUMN)
+    assert (nodes.keys("1"), nodes.keys("2"), nodes.keys(HOSTILE)) == ([1, 3], [2, 3], [3, 4])
+    nodes.provider.script(
+        "update t set item = item || '!' ; delete from t where id = 2; insert into t values (5, 'n', '2')"
+    )
+    nodes.replay()
+    nodes.assert_routed(BY_COLUMN)
+
+
+def test_route__first_copy_takes_the_nodes_rows(nodes: Nodes) -> None:
+    nodes.provider.script(DDL)
+    nodes.provider.script("insert into t select i, 'row ' || i, nullif(i % 3, 0)::text from generate_series(1, 300) i")
+    succeed(
+        registration.publish(nodes.provider, QUEUE, ["t"], key=None, route=Route("column", "node"), lock_timeout=10)
+    )
+    for db in nodes.databases.values():
+        db.script(DDL)
+        db.script("insert into t values (999, 'was here before', '1')")
+        succeed(registration.subscribe(nodes.provider, db, QUEUE, ["t"], AddOptions()))
+    nodes.replay()
+    nodes.assert_routed(BY_COLUMN)
+    assert len(nodes.keys("1")) == 200
+
+
+def test_route__a_move_is_one_unit_whatever_else_changes(nodes: Nodes) -> None:
+    nodes.table(DDL, "t", Route("column", "node"))
+    nodes.provider.script("insert into t values (1, 'a', '1'), (2, 'b', '2'), (3, 'c', '1'), (4, 'd', '1')")
+    nodes.replay()
+    nodes.provider.script(
+        "update t set node = '2' where id = 1;"  # moves
+        "update t set node = '1', id = 20, item = 'moved' where id = 2;"  # moves with its key
+        "update t set node = '2' where id = 3; update t set node = '1' where id = 3;"  # there and back
+        "update t set node = null where id = 4"  # to all
+    )
+    nodes.replay()
+    nodes.assert_routed(BY_COLUMN)
+    assert (nodes.keys("1"), nodes.keys("2"), nodes.keys(HOSTILE)) == ([3, 4, 20], [1, 4], [4])
+
+
+def test_route__lists_of_nodes(nodes: Nodes) -> None:
+    nodes.table("create table t (id int primary key, nodes int[])", "t", Route("expr", "nodes"))
+    nodes.provider.script("insert into t values (1, '{1,2,3}'), (2, '{2}'), (3, null), (4, '{}'), (5, '{1,1}')")
+    nodes.replay()
+    condition = "nodes is null or %(node)s = any (nodes::text[])"
+    nodes.assert_routed(condition)
+    nodes.provider.script("update t set nodes = '{2,4}' where id = 1; update t set nodes = '{1}' where id in (2, 3, 4)")
+    nodes.replay()
+    nodes.assert_routed(condition)
+
+
+def test_route__expression_that_looks_elsewhere(nodes: Nodes) -> None:
+    nodes.provider.script(
+        "create table region (code text primary key, node text); insert into region values ('n', '1'), ('s', '2')"
+    )
+    route = Route("expr", "(select r.node from public.region r where r.code = region_code)")
+    nodes.table("create table t (id int primary key, region_code text)", "t", route)
+    nodes.provider.script("insert into t values (1, 'n'), (2, 's'), (3, 'unknown')")
+    nodes.replay()
+    assert (nodes.keys("1"), nodes.keys("2")) == ([1, 3], [2, 3])
+
+
+def test_route__truncate_empties_every_node(nodes: Nodes) -> None:
+    nodes.table(DDL, "t", Route("column", "node"))
+    nodes.provider.script("insert into t values (1, 'a', '1'), (2, 'b', '2'), (3, 'c', null)")
+    nodes.replay()
+    nodes.provider.script("truncate t; insert into t values (4, 'd', '2')")
+    nodes.replay()
+    nodes.assert_routed(BY_COLUMN)
+
+
+def test_route__node_that_is_away_misses_nothing_and_delays_nobody(nodes: Nodes) -> None:
+    nodes.table(DDL, "t", Route("column", "node"))
+    nodes.replay()
+    for round_number in range(5):
+        nodes.provider.script(
+            f"insert into t select i, 'x', '2' from generate_series({round_number}0, {round_number}9) i"
+        )
+        nodes.replay("1")
+    nodes.provider.script("update t set node = '1' where id % 2 = 0")
+    nodes.replay("1")
+    assert len(nodes.keys("1")) == 25
+    assert nodes.keys("2") == []
+    nodes.replay()
+    nodes.assert_routed(BY_COLUMN)
+
+
+def test_route__random_history_ends_with_every_row_where_it_belongs(nodes: Nodes) -> None:
+    nodes.table(DDL, "t", Route("column", "node"))
+    source = random.Random(7)
+    targets = ["'1'", "'2'", "null", "'nobody'"]
+    for _ in range(300):
+        key, target = source.randrange(40), source.choice(targets)
+        kind = source.random()
+        if kind < 0.35:
+            sql = f"insert into t values ({key}, 'i', {target}) on conflict (id) do update set node = excluded.node"
+        elif kind < 0.7:
+            sql = f"update t set node = {target}, item = item || 'u' where id between {key} and {key + 5}"
+        elif kind < 0.85:
+            free = f"not exists (select 1 from t where id = {key + 100})"
+            sql = f"update t set id = id + 100, node = {target} where id = {key} and {free}"
+        else:
+            sql = f"delete from t where id in ({key}, {key + 100})"
+        nodes.provider.script(sql)
+        if source.random() < 0.05:
+            nodes.replay(source.choice(list(nodes.databases)))
+    nodes.replay()
+    nodes.assert_routed(BY_COLUMN)

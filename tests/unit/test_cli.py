@@ -1,0 +1,166 @@
+"""The command line as a user meets it: help at each level, exit codes, the wrong kind of INI. No database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from londiste_lite import __version__
+
+LONDISTE = "[londiste]\nprovider_db = dbname=a\nsubscriber_db = dbname=b\npgq_queue_name = q\n"
+TICKER = "[pgqadm]\ndb = dbname=a\n"
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    Path("replica.ini").write_text(LONDISTE)
+    Path("ticker.ini").write_text(TICKER)
+    Path("both.ini").write_text(LONDISTE + TICKER.replace("[pgqadm]\n", "[pgqadm]\npidfile = t.pid\n"))
+
+
+def run(*words: str, program: str = "londiste_lite") -> subprocess.CompletedProcess[str]:
+    path = Path(sys.executable).parent / program
+    return subprocess.run([str(path), *words], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("program", ["londiste_lite", "londiste.py", "pgqadm.py"])
+def test_version_and_help__under_each_name(program: str) -> None:
+    for option in ("-V", "--version"):
+        done = run(option, program=program)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"londiste_lite {__version__}\n", "")
+    for option in ("-h", "--help"):
+        done = run(option, program=program)
+        assert done.returncode == 0
+        assert done.stdout.startswith(f"Usage: {program} [OPTIONS] [INI] COMMAND")
+
+
+@pytest.mark.parametrize("words", ["provider --help", "replica.ini provider -h", "--help replica.ini provider"])
+def test_help__of_a_group_with_and_without_ini(words: str) -> None:
+    done = run(*words.split())
+    assert done.returncode == 0
+    assert "Usage: londiste_lite [INI] provider" in done.stdout
+    assert "add-seq" in done.stdout
+
+
+@pytest.mark.parametrize("words", ["provider add --help", "nofile.ini provider -h add"])
+def test_help__of_a_command(words: str) -> None:
+    done = run(*words.split())
+    assert done.returncode == 0
+    assert "Usage: londiste_lite [INI] provider add" in done.stdout
+    assert "Example: londiste_lite replica.ini provider add" in done.stdout
+
+
+def test_help__has_no_boxes_or_colours_in_a_pipe() -> None:
+    text = run("--help").stdout
+    assert "\x1b" not in text
+    assert "╭" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", "Usage: londiste_lite"),
+        ("replica.ini", "error: no command given"),
+        ("replica.ini provder tables", 'error: no such command "provder"\nhint: Did you mean "provider"?'),
+        ("replica.ini provider tabels", 'error: no such command "tabels" of "provider"\nhint: Did you mean "tables"?'),
+        ("replica.ini provider", "Usage: londiste_lite [INI] provider"),
+        ("replica.ini provider tables --jsn", "No such option: --jsn"),
+        ("replica.ini provider tables surplus", "unexpected extra argument"),
+        ("replica.ini wait --timeout soon", "Invalid value for '--timeout'"),
+        ("provider tables", 'error: "provider" needs an INI file\nhint: Name it first: londiste_lite replica.ini'),
+        ("create q", "hint: Name it first: londiste_lite ticker.ini create"),
+        ("-s", 'error: "--stop" needs an INI file'),
+    ],
+)
+def test_usage_error__is_exit_code_2(words: str, expected: str) -> None:
+    done = run(*words.split())
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            "ticker.ini provider tables",
+            'error: "provider" needs an INI with a [londiste] section; ticker.ini has [pgqadm]\n',
+        ),
+        ("ticker.ini replay", 'error: "replay" needs an INI with a [londiste] section; ticker.ini has [pgqadm]\n'),
+        ("replica.ini create q", 'error: "create" needs an INI with a [pgqadm] section; replica.ini has [londiste]\n'),
+        ("none.ini provider tables", "error: none.ini: there is no such file\n"),
+        (". provider tables", "error: .: expected an INI file, this is a directory\n"),
+    ],
+)
+def test_wrong_ini__is_exit_code_1(words: str, expected: str) -> None:
+    done = run(*words.split())
+    assert done.returncode == 1
+    assert done.stderr.startswith(expected)
+    assert "Traceback" not in done.stderr
+
+
+def test_unreachable_server__is_exit_code_1_without_the_password() -> None:
+    text = LONDISTE.replace("dbname=a", "host=127.0.0.1 port=1 dbname=a password=hunter2 user=u")
+    Path("replica.ini").write_text(text)
+    done = run("replica.ini", "provider", "tables")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cannot connect to")
+    assert "hunter2" not in done.stderr
+
+
+def test_log_file__that_cannot_be_opened_is_exit_code_1() -> None:
+    Path("replica.ini").write_text(LONDISTE + "logfile = none/x.log\n")
+    done = run("replica.ini", "provider", "tables")
+    assert done.returncode == 1
+    assert "error: replica.ini: [londiste] logfile: cannot write" in done.stderr
+
+
+def test_both_sections__the_program_name_chooses() -> None:
+    assert "no pidfile is configured" in run("both.ini", "-s").stderr
+    assert "nothing is running: no process holds" in run("both.ini", "-s", program="pgqadm.py").stderr
+
+
+def test_notes__go_to_standard_error_once_and_not_with_quiet() -> None:
+    Path("replica.ini").write_text(LONDISTE + "nods = 7\nmethod = direct\n")
+    done = run("replica.ini", "-s")
+    assert done.stderr.count('nods: unknown key, ignored; did you mean "node"?') == 1
+    assert done.stderr.count("method: ignored") == 1
+    quiet = run("-q", "replica.ini", "-s").stderr
+    assert "nods: unknown key" in quiet
+    assert "method: ignored" not in quiet
+    assert "no pidfile" not in quiet
+
+
+def test_completion__offers_commands() -> None:
+    environment = {
+        **os.environ,
+        "_LONDISTE_LITE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "londiste_lite replica.ini prov",
+        "COMP_CWORD": "2",
+    }
+    path = Path(sys.executable).parent / "londiste_lite"
+    done = subprocess.run([str(path)], capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert done.stdout.split() == ["provider"]
+
+
+def test_odd_words__in_a_terminal_of_another_encoding() -> None:
+    path = Path(sys.executable).parent / "londiste_lite"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [str(path), "replica.ini", "provider", b"k\xe4se\xff"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 2
+    assert b'no such command "k' in done.stderr
+    assert b"Traceback" not in done.stderr

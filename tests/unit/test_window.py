@@ -1,0 +1,46 @@
+"""Which ticks make a batch."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from londiste_lite.event_queue import Tick
+from londiste_lite.replay.window import choose_end
+
+NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
+
+
+def ticks(*sequences: int) -> list[Tick]:
+    return [Tick(n, "1:1:", sequence, NOW) for n, sequence in enumerate(sequences, 1)]
+
+
+START = Tick(0, "1:1:", 100, NOW)
+
+
+def test_end__none_without_ticks() -> None:
+    assert choose_end(START, [], 1000) is None
+
+
+def test_end__the_only_tick_however_large() -> None:
+    found = choose_end(START, ticks(1_000_000), 10)
+    assert found is not None
+    assert found.id == 1
+
+
+def test_end__newest_tick_within_the_bound() -> None:
+    found = choose_end(START, ticks(200, 400, 1100, 1101, 5000), 1000)
+    assert found is not None
+    assert found.id == 3
+
+
+def test_end__all_ticks_when_they_fit() -> None:
+    found = choose_end(START, ticks(100, 100, 100), 1)
+    assert found is not None
+    assert found.id == 3
+
+
+def test_end__large_tick_ends_the_search() -> None:
+    """A tick beyond the bound is not jumped over, even when a later one shows a smaller number."""
+    found = choose_end(START, ticks(150, 9000, 160), 100)
+    assert found is not None
+    assert found.id == 1
