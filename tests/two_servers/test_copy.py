@@ -10,7 +10,11 @@ import pytest
 
 from londiste_lite import event_queue, registration, subscribed
 from londiste_lite.errors import DatabaseError
+from londiste_lite.names import QualifiedName
+from londiste_lite.snapshots import Snapshot
 from londiste_lite.subscription import AddOptions
+from londiste_lite.table_state import TableState
+from londiste_lite.tablecopy import stream
 from tests.fixtures.pair import QUEUE, Pair, both_modes, every_version, in_background, succeed
 
 ENTRY = "create table entry (id int primary key, item text, price int)"
@@ -436,3 +440,25 @@ def test_roles__an_ordinary_owner_can_do_everything(pair: Pair) -> None:
     pair.assert_equal("seat")
     assert pair.subscriber.run("select last_value from seat_id_seq") == [(6,)]
     assert subscribed.tables(pair.subscriber, QUEUE)[0].conflicts == 0
+
+
+def test_copy__waits_for_a_truncate_that_is_under_way(pair: Pair) -> None:
+    """A snapshot from before it would go with rows from after it: TRUNCATE empties the table for old snapshots too."""
+    pair.setup_table(ENTRY, "entry")
+    pair.provider.script("insert into entry values (1, 'old', 0)")
+    subscribed.set_state(pair.subscriber, QUEUE, QualifiedName.parse("entry"), TableState.MISSING, TableState.IN_COPY)
+    emptying = pair.connect_provider()
+    emptying.script("begin; truncate entry; insert into entry values (2, 'new', 0)")
+    txid = int(emptying.run("select txid_current()")[0][0])
+    source, target = pair.connect_provider(), pair.connect_subscriber()
+    loaded: list[stream.Loaded] = []
+
+    def load(_: threading.Event) -> None:
+        loaded.append(stream.load(source, target, QUEUE, pair.table("entry")))
+
+    with in_background(load):
+        waiting = "select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
+        pair.until(lambda: pair.provider.run(waiting, [source.backend_pid]), "the copy's wait")
+        emptying.script("commit")
+    assert Snapshot.parse(loaded[0].snapshot).sees(txid)
+    assert pair.rows("entry")[1] == ["(2,new,0)"]
