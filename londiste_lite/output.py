@@ -23,6 +23,7 @@ from typing import Any, Protocol, TextIO
 
 from londiste_lite.errors import DifferencesFound, LondisteError
 from londiste_lite.names import QualifiedName
+from londiste_lite.progress_report import LoggedProgress, Pace, ProgressReport, size_text
 
 log = logging.getLogger(__name__)
 
@@ -263,96 +264,71 @@ def installed(components: Mapping[str, str]) -> None:
 
 # --- progress ---------------------------------------------------------------------------------------------------------
 
-LOG_PAUSE = 10.0
-"""Seconds between two log lines about one table where no bars can be shown."""
-
-
-class Progress(Protocol):
-    """How far long work is, per table; callable from any thread."""
-
-    def update(self, table: str, rows: int, bytes: int = 0, total: int | None = None) -> None:
-        """Tell that `rows` rows of `table` (`bytes` bytes) are done, of `total` if that is known; both since start."""
-
-    def finish(self, table: str) -> None:
-        """Tell that `table` is done."""
-
 
 @contextlib.contextmanager
-def progress(what: str) -> Iterator[Progress]:
+def progress(what: str) -> Iterator[ProgressReport]:
     """Show the progress of `what` (`copy`, `compare`): bars on a terminal, log lines now and then elsewhere."""
     if not on_terminal(sys.stderr) or _quiet:
         yield LoggedProgress(what)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bars
+    from rich.table import Column
 
     columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} rows"),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+        BarColumn(bar_width=12),
+        TextColumn("{task.fields[done]}", markup=False, justify="right", table_column=Column(no_wrap=True)),
     )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
+    with Bars(*columns, console=Console(stderr=True), expand=True) as bars:
         yield _BarProgress(what, bars)
 
 
-class LoggedProgress:
-    """Progress as log lines, at most one per table in LOG_PAUSE seconds, and one at its end."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._started: dict[str, float] = {}
-        self._said: dict[str, float] = {}
-        self._rows: dict[str, int] = {}
-        self._lock = threading.Lock()
-
-    def update(self, table: str, rows: int, bytes: int = 0, total: int | None = None) -> None:
-        """Note how far `table` is, and log it if the last line is long enough ago."""
-        now = time.monotonic()
-        with self._lock:
-            started = self._started.setdefault(table, now)
-            said = self._said.setdefault(table, now)
-            self._rows[table] = rows
-            if now - said < LOG_PAUSE:
-                return
-            self._said[table] = now
-        speed = rows / (now - started) if now > started else 0.0
-        of = f" of {total}" if total else ""
-        left = f", {(total - rows) / speed:.0f} s left" if total and speed and total > rows else ""
-        log.info("%s of %s: %d%s rows, %.0f rows/s%s", self._what, table, rows, of, speed, left)
-
-    def finish(self, table: str) -> None:
-        """Log what was done of `table` in all."""
-        with self._lock:
-            seconds = time.monotonic() - self._started.pop(table, time.monotonic())
-            rows = self._rows.pop(table, 0)
-            self._said.pop(table, None)
-        log.info("%s of %s: done, %d rows in %.1f s", self._what, table, rows, seconds)
-
-
 class _BarProgress:
+    """Progress as one bar per table, with rows, bytes, pace and time left."""
+
     def __init__(self, what: str, bars: Any) -> None:
         self._what = what
         self._bars = bars
-        self._tasks: dict[str, Any] = {}
+        self._tasks: dict[str, tuple[Any, Pace]] = {}
         self._lock = threading.Lock()
 
-    def update(self, table: str, rows: int, bytes: int = 0, total: int | None = None) -> None:
+    def update(self, table: str, rows: int, bytes: int = 0, total: int | None = None, total_bytes: int = 0) -> None:
+        now = time.monotonic()
         with self._lock:
             if table not in self._tasks:
-                self._tasks[table] = self._bars.add_task(f"{self._what} {_printable(table)}", total=total, speed="")
-            task = self._tasks[table]
-        speed = self._bars.tasks[task].speed
-        self._bars.update(task, completed=rows, total=total, speed=f"{speed:,.0f} rows/s" if speed else "")
+                task = self._bars.add_task(f"{self._what} {_printable(table)}", total=None, done="")
+                self._tasks[table] = task, Pace(now, now)
+            task, first = self._tasks[table]
+            pace = Pace(first.started, now, rows, bytes, total, total_bytes)
+            self._tasks[table] = task, pace
+        part = pace.part
+        left = None if part is None else pace.seconds_left
+        shown = {"total": None} if part is None else {"total": 1.0, "completed": part}
+        self._bars.update(task, done=self._text(pace, left), **shown)
 
     def finish(self, table: str) -> None:
         with self._lock:
-            task = self._tasks.pop(table, None)
+            task, pace = self._tasks.pop(table, (None, Pace(0, 0)))
         if task is not None:
-            done = self._bars.tasks[task].completed
-            self._bars.update(task, total=max(done, 1), completed=max(done, 1))
+            pace.now = time.monotonic()
+            self._bars.update(task, total=1.0, completed=1.0, done=self._text(pace, None))
+
+    @staticmethod
+    def _text(pace: Pace, left: float | None) -> str:
+        parts = [f"{pace.rows:,} rows", *([size_text(pace.bytes)] if pace.bytes else [])]
+        if pace.seconds >= 0.5:
+            parts.append(f"{pace.rows_per_second:,.0f} rows/s")
+        if left is not None:
+            parts.append(f"{_clock(left)} left")
+        return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
 
 def roles(made: Mapping[str, bool], purpose: Mapping[str, str]) -> None:

@@ -14,7 +14,16 @@ ROOT = Path(__file__).resolve().parents[2] / PACKAGE
 
 # A module may import from its own layer and from those before it. A name stands for a module or for a whole folder.
 LAYERS: dict[str, set[str]] = {
-    "0 standard library only": {"errors", "names", "stop_flag", "backoff", "snapshots", "crash_points", "script_text"},
+    "0 standard library only": {
+        "errors",
+        "names",
+        "stop_flag",
+        "backoff",
+        "snapshots",
+        "crash_points",
+        "script_text",
+        "progress_report",
+    },
     "1 the outside world": {
         *("options", "option_values", "ini_text", "config", "logs", "db", "sqlfiles", "pidfile"),
     },

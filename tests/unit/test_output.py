@@ -9,13 +9,14 @@ import enum
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from londiste_lite import output
+from londiste_lite import output, progress_report
 from londiste_lite.errors import LondisteError
 from londiste_lite.names import QualifiedName
 
@@ -163,7 +164,7 @@ def test_progress__log_lines_without_a_terminal(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress_report.time, "monotonic", lambda: now[0])
     with caplog.at_level(logging.INFO), output.progress("copy") as progress:
         progress.update("public.a", 0, total=300)
         now[0] += 5
@@ -171,12 +172,12 @@ def test_progress__log_lines_without_a_terminal(
         assert caplog.messages == []
         now[0] += 5
         progress.update("public.a", 100, total=300)
-        progress.update("public.a", 101, total=300)
+        progress.update("public.a", 101, 2_500_000, total=300)
         now[0] += 20
         progress.finish("public.a")
     assert caplog.messages == [
         "copy of public.a: 100 of 300 rows, 10 rows/s, 20 s left",
-        "copy of public.a: done, 101 rows in 30.0 s",
+        "copy of public.a: done, 101 rows, 2.5 MB in 30.0 s",
     ]
 
 
@@ -187,3 +188,38 @@ def test_progress__bars_on_a_terminal(terminal: Terminal) -> None:
         progress.finish("never started")
     assert "copy public.[a]" in terminal.getvalue()
     assert "1,000 rows" in terminal.getvalue()
+
+
+def test_progress__bars_fit_80_columns_with_pace_and_time_left(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    now = [1000.0]
+    monkeypatch.setattr(output.time, "monotonic", lambda: now[0])
+    with shown_on(terminal), output.progress("copy") as progress:
+        progress.update("public." + "long" * 12, 0, total_bytes=4_000_000_000)
+        now[0] += 100
+        progress.update("public." + "long" * 12, 12_000_000, 1_000_000_000, total_bytes=4_000_000_000)
+    text = terminal.getvalue()
+    assert "12,000,000 rows, 1.0 GB, 120,000 rows/s, 5:00 left" in text
+    drawn = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line) for line in text.splitlines()]
+    assert max(len(line) for line in drawn) <= 80
+
+
+def test_progress__pace_by_rows_by_bytes_or_unknown() -> None:
+    pace = progress_report.Pace
+    assert pace(0, 10, rows=100, total=400).seconds_left == 30
+    assert pace(0, 10, rows=100, bytes=50, total_bytes=100).seconds_left == 10
+    assert pace(0, 10, rows=100).seconds_left is None
+    assert pace(0, 10, rows=500, total=400).part == 1  # an estimate that was too low
+    assert pace(5, 5).rows_per_second == 0
+    assert [progress_report.size_text(n) for n in (0, 999, 1500, 2 * 10**15)] == ["0 B", "999 B", "1.5 kB", "2000.0 TB"]
+
+
+def test_progress__to_several_reports_and_to_none(caplog: pytest.LogCaptureFixture) -> None:
+    both = progress_report.Both(progress_report.Silent(), progress_report.LoggedProgress("copy"))
+    with caplog.at_level(logging.INFO):
+        both.update("public.a", 7)
+        both.finish("public.a")
+        both.finish("never started")
+    assert [text.partition(" in ")[0] for text in caplog.messages] == ["copy of public.a: done, 7 rows"]
