@@ -297,6 +297,9 @@ def test_batches__storm_of_writers_tickers_rotations_and_consumers(
     for thread in threads:
         thread.start()
     stop.wait(2.0)
+    deadline = time.monotonic() + 60
+    while (len(rotations) < 3 or sum(map(len, committed)) <= 50) and time.monotonic() < deadline:
+        stop.wait(0.1)
     stop.set()
     for thread in threads:
         thread.join(30)

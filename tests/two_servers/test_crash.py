@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from londiste_lite import crash_points
-from tests.fixtures.pair import Pair, in_background
+from londiste_lite import crash_points, event_queue
+from tests.fixtures.pair import QUEUE, Pair, in_background
 from tests.two_servers.test_copy import FAMILY, fkeys, writer
 
 ENTRY = "create table entry (id int primary key, item text, price int)"
@@ -42,6 +42,8 @@ def test_kill__in_a_batch(pair: Pair, point: str, mode: str) -> None:
     pair.stop()
     for statement in CHANGES:
         pair.provider.script(statement)
+    # So that the first batch holds them all: a tick of before them may be waiting.
+    event_queue.make_tick(pair.provider, QUEUE)
     process = pair.start_process(crash_at=point)
     process.died()
     if point == "batch-committed":

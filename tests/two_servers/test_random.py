@@ -195,6 +195,7 @@ def one_run(pair: Pair, seed: int, mode: str) -> None:
             process.kill()
         pair.start_process()
         time.sleep(0.3)
+        pair.until(lambda: errors or pair.event_count() > 100, "a hundred events")
     finally:
         ended.set()
         for writer in writers:
