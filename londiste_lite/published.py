@@ -14,6 +14,7 @@ from londiste_lite.triggers.capture_table import Route
 from londiste_lite.triggers.create import create_capture
 from londiste_lite.triggers.drop import drop_capture
 from londiste_lite.triggers.refresh import refresh_capture
+from londiste_lite.triggers.reroute import reroute
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,17 @@ def tables(db: Database, queue: str) -> list[Published]:
     ]
 
 
+@dataclass(frozen=True)
+class Added:
+    """What `add_table` did: whether the table is `new`, and how many events take its rows to where they belong now.
+
+    `rerouted` is None when the route stayed as it was.
+    """
+
+    new: bool
+    rerouted: int | None = None
+
+
 def add_table(
     db: Database,
     queue: str,
@@ -43,22 +55,23 @@ def add_table(
     *,
     key: Sequence[str] | None = None,
     route: Route | None = None,
+    unrouted: bool = False,
     lock_timeout: float = 10.0,
-) -> bool:
+) -> Added:
     """Publish a table: create its capture triggers and register it, in one transaction.
 
-    Return False when it was published already (its triggers are then made as they should be; key and route stay as
-    they are unless new ones are given). Raises ObjectNotFound,
-    NoPrimaryKey, RegistrationError, LockNotGranted.
+    When it was published already its triggers are made as they should be; key and route stay as they are unless new
+    ones are given, `unrouted` ends the route. A new route takes the rows that are there along: each node that loses
+    one gets its delete, each that gains one the row, in the same transaction and before any change that is captured by
+    the new rule. Raises ObjectNotFound, NoPrimaryKey, RegistrationError, LockNotGranted.
     """
-    before = {published.table: published for published in tables(db, queue)}
-    given = list(key) if key else None
-    if given is None and table in before and before[table].key_given:
-        given = list(before[table].key)
-    known = before[table].route if table in before else None
-    if route is None and known is not None:
-        route = known.route
     with db.transaction():
+        before = {published.table: published for published in tables(db, queue)}.get(table)
+        given = list(key) if key else None
+        if given is None and before is not None and before.key_given:
+            given = list(before.key)
+        if route is None and not unrouted and before is not None and before.route is not None:
+            route = before.route.route
         capture = create_capture(db, queue, table, given, route, lock_timeout)
         db.rows(
             "published.add_table",
@@ -71,7 +84,12 @@ def add_table(
             rule=route.text if route and route.kind == "expr" else None,
             many=capture.route_many,
         )
-    return table not in before
+        if before is None:
+            return Added(new=True)
+        known = before.route.route if before.route else None
+        if known == route:
+            return Added(new=False)
+        return Added(False, reroute(db, capture, known, before.route.many if before.route else False))
 
 
 def remove_table(db: Database, queue: str, table: TableName, *, lock_timeout: float = 10.0) -> bool:

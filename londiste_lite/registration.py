@@ -19,9 +19,9 @@ from londiste_lite.errors import (
 )
 from londiste_lite.names import QualifiedName, SequenceName, TableName, is_glob, matches, nearest_name
 from londiste_lite.replay import position
+from londiste_lite.routing import GivenRoute
 from londiste_lite.subscribed import Subscribed
 from londiste_lite.subscription import AddOptions, add_table
-from londiste_lite.triggers.capture_table import Route
 
 EVERYTHING = "*.*"
 
@@ -125,10 +125,11 @@ def publish(
     patterns: Sequence[str],
     *,
     key: Sequence[str] | None,
-    route: Route | None = None,
+    route: GivenRoute | None = None,
     lock_timeout: float,
 ) -> list[Outcome]:
-    """Publish tables."""
+    """Publish tables; a new `route` of one that is published takes its rows along."""
+    route = route or GivenRoute()
     event_queue.find_queue(db, queue)
     candidates = structure.user_tables(db)
     # A partition, a view or a system table is known by its exact name, and refused with its own reason.
@@ -138,11 +139,17 @@ def publish(
     keys = {p.table: p.key for p in published.tables(db, queue)}
 
     def act(name: TableName) -> Outcome:
-        added = published.add_table(db, queue, name, key=key, route=route, lock_timeout=lock_timeout)
-        note = "added" if added else "already there"
-        if not added and key and set(key) != set(keys.get(name, key)):
-            note = f"the key is now ({', '.join(key)})"
-        return Outcome(name, note, added)
+        added = published.add_table(
+            db, queue, name, key=key, route=route.route, unrouted=route.ended, lock_timeout=lock_timeout
+        )
+        notes = []
+        if added.new:
+            notes.append("added")
+        elif key and set(key) != set(keys.get(name, key)):
+            notes.append(f"the key is now ({', '.join(key)})")
+        if added.rerouted is not None:
+            notes.append(f"{route.shown} now; {added.rerouted} events take the rows there")
+        return Outcome(name, "; ".join(notes) or "already there", added.new or added.rerouted is not None)
 
     return _each(names, act) + failed
 

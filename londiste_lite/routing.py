@@ -40,10 +40,27 @@ def stored(column: str | None, rule: str | None, many: bool) -> StoredRoute | No
     return None
 
 
-def given(column: str | None, expression: str | None) -> Route | None:
-    """Return the route that a user names. Raises UsageError when both kinds are given."""
-    if column is not None and expression is not None:
-        raise UsageError("--node-column and --node-expr exclude each other")
+@dataclass(frozen=True)
+class GivenRoute:
+    """What a user says of a table's route: a new one, that there is none any more, or nothing."""
+
+    route: Route | None = None
+    ended: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The route in words."""
+        if self.route is None:
+            return "every node gets every row"
+        return f"rows go by {'column' if self.route.kind == 'column' else 'the expression'} {self.route.text}"
+
+
+def given(column: str | None, expression: str | None, ended: bool = False) -> GivenRoute:
+    """Return the route that a user names. Raises UsageError when several are given."""
+    if sum((column is not None, expression is not None, ended)) > 1:
+        raise UsageError("--node-column, --node-expr and --all-nodes exclude each other")
     if column is not None:
-        return Route("column", column)
-    return Route("expr", expression) if expression is not None else None
+        return GivenRoute(Route("column", column))
+    if expression is not None:
+        return GivenRoute(Route("expr", expression))
+    return GivenRoute(ended=ended)

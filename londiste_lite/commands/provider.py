@@ -57,12 +57,17 @@ def add(
     key: Annotated[str | None, typer.Option("--key", help="Key columns, with commas, not the primary key.")] = None,
     node_column: Annotated[str | None, typer.Option("--node-column", help="Column that names a row's node.")] = None,
     node_expr: Annotated[str | None, typer.Option("--node-expr", help="SQL that gives a row's node or nodes.")] = None,
+    all_nodes: Annotated[bool, typer.Option("--all-nodes", help="End the route: every node gets every row.")] = False,
 ) -> None:
-    """Publish tables: create capture triggers and register."""
+    """Publish tables: create capture triggers and register.
+
+    A table that is published already keeps its key and its route unless others are given. With a new route its rows
+    follow: each node gets the rows that are new to it, and the deletes of those that it loses, through the queue.
+    """
     settings = ctx.obj.londiste()
     patterns = _patterns(names, everything, "table")
     columns = [part.strip() for part in key.split(",")] if key else None
-    route = routing.given(node_column, node_expr)
+    route = routing.given(node_column, node_expr, all_nodes)
     with opened(settings.provider_db, settings.job_name, "provider") as db:
         done = registration.publish(
             db, settings.queue, patterns, key=columns, route=route, lock_timeout=settings.lock_timeout

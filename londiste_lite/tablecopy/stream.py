@@ -91,13 +91,14 @@ def load(provider: Database, subscriber: Database, queue: str, wanted: Subscribe
     """
     source = structure.require_table(provider, wanted.table, "provider")
     target = structure.require_table(subscriber, wanted.local, "subscriber")
-    routes = {table.table: table.route for table in published.tables(provider, queue)}
-    statements = copy_sql(source, target, condition_of(wanted, routes.get(wanted.table), node))
     with provider.transaction("begin isolation level repeatable read, read only"):
         # Before the snapshot: TRUNCATE and rewriting ALTER TABLE do not respect older snapshots, which would find the
         # table empty at a moment when it was not.
         provider.script(f"lock table {source.target} in access share mode")
         snapshot = str(provider.run("select pg_catalog.txid_current_snapshot()::text")[0][0])
+        # By the same snapshot, so that the rows are picked by the route whose events the copy holds already.
+        routes = {table.table: table.route for table in published.tables(provider, queue)}
+        statements = copy_sql(source, target, condition_of(wanted, routes.get(wanted.table), node))
         crash_points.reached("copy-started")
         with subscriber.transaction():
             if not wanted.skip_truncate:

@@ -63,6 +63,22 @@ class CaptureTable:
     """The search_path under which the route's expression was checked."""
 
     @property
+    def route_source(self) -> str:
+        """The FROM clause under which the route is read, given a FROM item `londiste_row`; empty for a column.
+
+        An expression may name the table, as in a lookup where another table has a column of that name.
+        """
+        if self.route is None or self.route.kind == "column":
+            return ""
+        return f" from (select londiste_row.*) {quote_ident(self.name.name)}"
+
+    @property
+    def route_expression(self) -> str:
+        """The route as an expression in parentheses over a FROM item `londiste_row`."""
+        assert self.route is not None
+        return f"(select {self.route.sql}{self.route_source})" if self.route_source else f"({self.route.sql})"
+
+    @property
     def trigger_stem(self) -> str:
         """What the names of this queue's triggers begin with; sorts before what users call their triggers."""
         return trigger_stem(self.queue_id)

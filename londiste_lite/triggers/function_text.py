@@ -232,7 +232,7 @@ def _careful(table: CaptureTable, op: str) -> str:
     attnums = f"{_int2_array(c.root_attnum for c in table.key)}"
     route, route_attnum = "null", "null"
     if table.route:
-        route = quote_literal(table.route.sql)
+        route = quote_literal(table.route_expression)
         if table.route.kind == "column":
             route_attnum = str(table.route_columns[0].root_attnum)
     name, many = quote_literal(str(table.name)), str(table.route_many).lower()
@@ -267,10 +267,11 @@ def _routed(table: CaptureTable, image: str) -> str:
     if table.route_many:
         targets = (
             "(select distinct londiste_one.target::pg_catalog.text as londiste_target from pg_catalog.unnest("
-            f"coalesce(({table.route.sql})::pg_catalog.text[], array[null]::pg_catalog.text[])) londiste_one (target))"
+            f"coalesce({table.route_expression}::pg_catalog.text[], array[null]::pg_catalog.text[])) "
+            "londiste_one (target))"
         )
     else:
-        targets = f"(select ({table.route.sql})::pg_catalog.text as londiste_target)"
+        targets = f"(select ({table.route.sql})::pg_catalog.text as londiste_target{table.route_source})"
     return f"{source} cross join lateral {targets} londiste_route"
 
 

@@ -102,6 +102,17 @@ select array(select a.attname::text
   join pg_catalog.pg_type t on t.oid = v.atttypid
  where v.attrelid = pg_catalog.to_regclass('pg_temp.londiste_route') and v.attnum = 1
 
+-- name: event_form
+-- Where events go now, null when the queue takes none; the columns and their numbers as capture writes them.
+select case when not q.queue_disable_insert then pg_catalog.concat(q.queue_data_pfx, '_', q.queue_cur_table) end,
+       londiste.columns_of(%(oid)s::pg_catalog.oid::pg_catalog.regclass),
+       londiste.attnums_of(%(oid)s::pg_catalog.oid::pg_catalog.regclass,
+                           %(oid)s::pg_catalog.oid::pg_catalog.regclass),
+       londiste.attnums_of(%(oid)s::pg_catalog.oid::pg_catalog.regclass,
+                           %(oid)s::pg_catalog.oid::pg_catalog.regclass, %(key)s::text[])
+  from pgq.queue q
+ where q.queue_id = %(queue_id)s
+
 -- name: lock_timeout
 with former as materialized (select pg_catalog.current_setting('lock_timeout') as value)
 select f.value from former f where pg_catalog.set_config('lock_timeout', %(value)s, true) is not null

@@ -3,56 +3,18 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 
-from londiste_lite import registration, schema, service
-from londiste_lite.db import Database
-from londiste_lite.replay.settings import ReplaySettings
-from londiste_lite.stop_flag import StopFlag
+from londiste_lite import registration
+from londiste_lite.routing import GivenRoute
 from londiste_lite.subscription import AddOptions
 from londiste_lite.triggers.capture_table import Route
+from tests.fixtures.nodes import Nodes
 from tests.fixtures.pair import QUEUE, Pair, succeed
 from tests.fixtures.servers import ServerPool
 
 HOSTILE = 'it\'s "7"; drop table t; --'
-
-
-class Nodes:
-    """Several subscribers of one provider, each a database of its own with a node name; replayed on demand."""
-
-    def __init__(self, pair: Pair, pool: ServerPool, names: list[str]) -> None:
-        self.provider = pair.provider
-        self.databases: dict[str, Database] = {}
-        self._settings: dict[str, ReplaySettings] = {}
-        for number, name in enumerate(names):
-            dsn = pool.installed_database(pair.subscriber_server, schema.SUBSCRIBER)
-            self.databases[name] = pair._connect(dsn)
-            consumer = f"node {number}"
-            self._settings[name] = replace(
-                pair.settings, subscriber_dsn=dsn, consumer=consumer, job=consumer, node=name
-            )
-
-    def table(self, ddl: str, name: str, route: Route) -> None:
-        self.provider.script(ddl)
-        succeed(registration.publish(self.provider, QUEUE, [name], key=None, route=route, lock_timeout=10))
-        for db in self.databases.values():
-            db.script(ddl)
-            succeed(registration.subscribe(self.provider, db, QUEUE, [name], AddOptions()))
-
-    def replay(self, *names: str) -> None:
-        for name in names or self.databases:
-            service.run_once(self._settings[name], StopFlag())
-
-    def keys(self, name: str, table: str = "t") -> list[int]:
-        return [row[0] for row in self.databases[name].run(f"select id from {table} order by 1")]
-
-    def assert_routed(self, condition: str, table: str = "t") -> None:
-        """Each node holds the provider's rows for which `condition` (with %(node)s) holds, equal in every column."""
-        for name, db in self.databases.items():
-            wanted = self.provider.run(f"select t::text from {table} t where {condition} order by 1", {"node": name})
-            assert db.run(f"select t::text from {table} t order by 1") == wanted, name
 
 
 @pytest.fixture
@@ -84,7 +46,9 @@ def test_route__first_copy_takes_the_nodes_rows(nodes: Nodes) -> None:
     nodes.provider.script(DDL)
     nodes.provider.script("insert into t select i, 'row ' || i, nullif(i % 3, 0)::text from generate_series(1, 300) i")
     succeed(
-        registration.publish(nodes.provider, QUEUE, ["t"], key=None, route=Route("column", "node"), lock_timeout=10)
+        registration.publish(
+            nodes.provider, QUEUE, ["t"], key=None, route=GivenRoute(Route("column", "node")), lock_timeout=10
+        )
     )
     for db in nodes.databases.values():
         db.script(DDL)
