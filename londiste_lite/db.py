@@ -178,6 +178,13 @@ class Database:
             cursor.execute(sql, params)
             return int(cursor.rowcount)
 
+    def stream(self, sql: str, size: int = 5000) -> Iterator[Row]:
+        """Run a query inside a transaction and give its rows, fetched `size` at a time; one such query at a time."""
+        self.script(f"declare londiste_stream no scroll cursor for {sql}")
+        while found := self.run(f"fetch {size} from londiste_stream"):
+            yield from found
+        self.script("close londiste_stream")
+
     def rows(self, name: str, /, **params: Any) -> list[Row]:
         """Run the named statement `module.name` of `sql/queries` and return its rows."""
         return self.run(sqlfiles.statement(name), params)

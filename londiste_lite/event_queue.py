@@ -5,7 +5,8 @@ Works on `sql/pgq` and on the real pgq extension alike. `replay.fetch` reads the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -126,6 +127,17 @@ def make_tick(db: Database, queue: str) -> Tick:
     row = db.row("event_queue.make_tick", queue=queue)
     assert row is not None
     return _tick(row)
+
+
+@contextlib.contextmanager
+def no_other_ticks(db: Database, queue: Queue) -> Iterator[None]:
+    """Keep everybody else from making ticks during the block, which must not be inside a transaction."""
+    db.rows("event_queue.keep_ticks", queue_id=queue.id)
+    try:
+        yield
+    finally:
+        if not db.closed:
+            db.rows("event_queue.free_ticks", queue_id=queue.id)
 
 
 def tick_maker(db: Database) -> Callable[[Database, str], Tick]:

@@ -10,6 +10,7 @@ from londiste_lite.db import Database
 TICKER_CLASS = 5067087
 REPLAY_CLASS = 5067088
 COPY_CLASS = 5067089
+MEETING_CLASS = 5067090
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Holder:
         return f'"{self.application}" (backend {self.pid}, {self.address or "local"})'
 
 
-def _number(name: str) -> int:
+def number(name: str) -> int:
     """A signed 32-bit number for a name."""
     value = zlib.crc32(name.encode())
     return value - (1 << 32) if value >= 1 << 31 else value
@@ -42,12 +43,22 @@ def ticker_holder(db: Database) -> Holder | None:
 
 def try_replay(db: Database, consumer: str) -> bool:
     """Take the lock of a consumer's replay on its subscriber; return False when another has it."""
-    return bool(db.value("ticker.try_lock", **{"class": REPLAY_CLASS, "number": _number(consumer)}))
+    return bool(db.value("ticker.try_lock", **{"class": REPLAY_CLASS, "number": number(consumer)}))
 
 
 def replay_holder(db: Database, consumer: str) -> Holder | None:
     """Return who replays for this consumer, None when nobody does."""
-    return _holder(db, REPLAY_CLASS, _number(consumer))
+    return _holder(db, REPLAY_CLASS, number(consumer))
+
+
+def try_meeting(db: Database, consumer: str) -> bool:
+    """Take the lock of who meets a consumer's replay, for the session; return False when another has it."""
+    return bool(db.value("ticker.try_lock", **{"class": MEETING_CLASS, "number": number(consumer)}))
+
+
+def end_meeting(db: Database, consumer: str) -> None:
+    """Give the lock of `try_meeting` back."""
+    db.rows("ticker.unlock", **{"class": MEETING_CLASS, "number": number(consumer)})
 
 
 def _holder(db: Database, lock_class: int, number: int) -> Holder | None:

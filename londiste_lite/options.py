@@ -171,7 +171,6 @@ OPTIONS: tuple[Option, ...] = (
         kind="text",
         sample="select count(1) from only _TABLE_",
         help="Query that `compare` runs on both sides instead of its checksums; _TABLE_ is the table's name.",
-        planned=True,
     ),
     Option(
         name="node",

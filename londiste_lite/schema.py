@@ -19,7 +19,7 @@ from londiste_lite.names import quote_ident, quote_literal
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 INSTALL_LOCK = 0x4C4F4E44  # "LOND": one fixed number, so that two installs of any kind wait for each other
 
 # What is installed where: the queue lives on the provider only; registration, positions and capture on both sides.

@@ -8,6 +8,8 @@ from londiste_lite.db import Database
 from londiste_lite.errors import ObjectNotFound
 from londiste_lite.names import QualifiedName, SequenceName, TableName, nearest_name
 
+_GUESSED_ROW_BYTES = 150
+
 
 @dataclass(frozen=True)
 class Column:
@@ -76,6 +78,11 @@ def find_table(db: Database, name: TableName) -> Table | None:
         estimated_rows=float(row[7]),
         columns=columns,
     )
+
+
+def guessed_rows(db: Database, table: Table) -> float:
+    """Return about how many rows a table has, with its partitions; by its size where it was never analyzed."""
+    return max(float(db.value("structure.size", oid=table.oid)) / _GUESSED_ROW_BYTES, table.estimated_rows)
 
 
 def require_table(db: Database, name: TableName, where: str) -> Table:

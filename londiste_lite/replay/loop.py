@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from londiste_lite import event_queue, foreign_keys, locks, pausing, schema, subscribed
+from londiste_lite import event_queue, foreign_keys, locks, meeting, pausing, schema, subscribed
 from londiste_lite.backoff import Backoff
 from londiste_lite.db import Database
 from londiste_lite.errors import AlreadyRunning, ConfigError, LondisteError, ReplayError
@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 # Seconds between two looks at registrations and sequences while no batch comes, and at the provider's own position.
 LOOK_SECONDS = 0.25
 FINISH_SECONDS = 1.0
+# The longest time in seconds that a comparison may hold the replay at a tick, and between two looks meanwhile.
+MEETING_SECONDS = 10.0
+MEETING_LOOK_SECONDS = 0.003
 # Seconds that a lock which somebody holds is waited for before it is said.
 LOCK_SECONDS = 1.0
 # Seconds until an error that stays the same is said again.
@@ -98,6 +101,7 @@ class Session:
         self._finished = 0
         self._finish_at = 0.0
         self._resting = False
+        self._met, self._met_at, self._missed = -1, 0.0, -1
         self._forget: Callable[[], None] = lambda: None
 
     # --- opening and closing --------------------------------------------------------------------------------
@@ -238,6 +242,13 @@ class Session:
             self._restore_due = False
             foreign_keys.restore(self.subscriber, {t.local for t in tables if t.state is not TableState.OK})
         ticks = event_queue.ticks_after(self.provider, self._queue, self._at.id, MOST_TICKS)
+        # After the ticks: whoever calls for a meeting does so before its tick can be seen.
+        met_at = self._meeting()
+        if met_at == self._at.id:
+            self._stop.wait(MEETING_LOOK_SECONDS)
+            return True
+        if met_at is not None:
+            ticks = [tick for tick in ticks if tick.id <= met_at]
         end = choose_end(self._at, ticks, self._settings.max_batch_rows)
         if end is None:
             self._sync_sequences()
@@ -261,6 +272,22 @@ class Session:
             log.info("resumed")
         self._resting = pause is not None
         return self._resting
+
+    def _meeting(self) -> int | None:
+        """Return the tick at which a comparison wants to meet this replay, if that is here or still to come."""
+        tick = meeting.tick(self.subscriber, self._settings.consumer)
+        if tick is None or tick < self._at.id or tick == self._missed:
+            return None
+        if tick > self._at.id:
+            return tick
+        now = time.monotonic()
+        if self._met != tick:
+            self._met, self._met_at = tick, now
+        elif now - self._met_at > MEETING_SECONDS:
+            log.warning("a comparison holds the replay for %.0f s, going on without it", now - self._met_at)
+            self._missed = tick
+            return None
+        return tick
 
     def _batch(self, tables: list[Subscribed], end: Tick) -> None:
         """Apply everything up to tick `end` to the tables that are in sync."""

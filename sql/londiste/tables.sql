@@ -96,6 +96,12 @@ create table if not exists londiste.paused (
     paused_by       text not null
 );
 
+-- Subscriber: the tick at which a consumer's replay is to rest until a comparison has opened its snapshot there.
+create table if not exists londiste.meeting (
+    consumer_id     text primary key,
+    tick_id         int8 not null
+);
+
 -- Provider: scripts of `provider execute`. Their own row changes are not replayed, for the script itself is.
 create table if not exists londiste.provider_script (
     queue_name      text not null,

@@ -75,6 +75,12 @@ select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('pgq.ticker'), q.que
 from pgq.queue q
 where q.queue_name = %(queue)s
 
+-- name: keep_ticks
+select pg_catalog.pg_advisory_lock(pg_catalog.hashtext('pgq.ticker'), %(queue_id)s)
+
+-- name: free_ticks
+select pg_catalog.pg_advisory_unlock(pg_catalog.hashtext('pgq.ticker'), %(queue_id)s)
+
 -- name: make_plain_tick
 with made as (
     insert into pgq.tick as t (tick_queue, tick_id, tick_event_seq)

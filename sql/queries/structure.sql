@@ -20,6 +20,11 @@ where n.nspname = %(schema)s
   and c.relname = %(name)s
   and c.relkind in ('r', 'p', 'v', 'm', 'f')
 
+-- name: size
+select coalesce((select pg_catalog.sum(pg_catalog.pg_relation_size(p.relid))
+                   from pg_catalog.pg_partition_tree(%(oid)s::oid) p),
+                pg_catalog.pg_relation_size(%(oid)s::oid), 0)::int8
+
 -- name: columns
 select a.attnum::int4,
        a.attname::text,

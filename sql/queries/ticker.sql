@@ -26,6 +26,9 @@ select pgq.maint_retry_events()
 -- name: try_lock
 select pg_catalog.pg_try_advisory_lock(%(class)s, %(number)s)
 
+-- name: unlock
+select pg_catalog.pg_advisory_unlock(%(class)s, %(number)s)
+
 -- name: lock_holder
 select a.pid, a.application_name, a.client_addr::text
 from pg_catalog.pg_locks l

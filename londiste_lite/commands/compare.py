@@ -1,0 +1,91 @@
+"""`compare`: whether both sides hold the same rows. Reads arguments, calls `compare`, prints."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from londiste_lite import output
+from londiste_lite.compare.run import Comparison, Failed, compare
+from londiste_lite.config import LondisteSettings
+from londiste_lite.context import Context
+from londiste_lite.errors import DifferencesFound, LondisteError
+from londiste_lite.replay.settings import ReplaySettings
+
+SHOWN = 20
+COLUMNS = ("table", "source_rows", "target_rows", "missing", "extra", "changed", "equal")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+
+    @app.command("compare", epilog="Example: londiste_lite replica.ini compare entry")
+    def compare_command(
+        ctx: typer.Context,
+        tables: Annotated[list[str] | None, typer.Argument(help="Names or globs; all tables without.")] = None,
+        json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ) -> None:
+        """Compare tables at one moment of both sides, while replay runs and users write; exit code 4 if they differ."""
+        context: Context = ctx.obj
+        settings = context.londiste()
+        with output.progress("compare") as told:
+            found = context.run(
+                lambda stop: list(compare(compare_settings(settings), tables or [], settings.compare_sql, stop, told))
+            )
+        _show(found, json)
+
+
+def compare_settings(settings: LondisteSettings) -> ReplaySettings:
+    """Return what the engine needs of an INI's settings."""
+    return ReplaySettings(
+        provider_dsn=settings.provider_db,
+        subscriber_dsn=settings.subscriber_db,
+        queue=settings.queue,
+        consumer=settings.consumer,
+        job=settings.job_name,
+        node=settings.node,
+        lock_timeout=settings.lock_timeout,
+    )
+
+
+def _show(found: list[Comparison | Failed], json: bool) -> None:
+    done = [each for each in found if isinstance(each, Comparison)]
+    if json:
+        output.json([_fields(each) for each in done])
+    else:
+        output.table("", COLUMNS, [[_fields(each)[name] for name in COLUMNS] for each in done])
+        output.lines(line for each in done for line in _details(each))
+    failed = [each for each in found if isinstance(each, Failed)]
+    for one in failed:
+        output.error(f"{one.table}: {one.error.message}")
+        if one.error.hint:
+            output.hint(one.error.hint)
+    if failed:
+        raise LondisteError(f"{len(failed)} of {len(found)} tables could not be compared")
+    differing = sum(not each.equal for each in done)
+    if differing:
+        raise DifferencesFound(f"{differing} of {len(done)} tables differ")
+
+
+def _fields(each: Comparison) -> dict[str, object]:
+    """Return a result as `--json` prints it."""
+    names = ("table", "source_rows", "target_rows", "missing", "extra", "changed", "equal", "misplaced")
+    fields: dict[str, object] = {name: getattr(each, name) for name in names}
+    if each.source is not None:
+        fields |= {"source": each.source, "target": each.target}
+    fields["differences"] = [{"kind": d.kind, "key": list(d.key)} for d in each.differences]
+    return fields
+
+
+def _details(each: Comparison) -> list[str]:
+    """Return what a person wants to know of a table that differs."""
+    if each.source is not None:
+        return [] if each.equal else [f"{each.table}: {each.source} on the provider, {each.target} on the subscriber"]
+    lines = [f"{each.table}: {d.kind} ({', '.join(d.key)})" for d in each.differences[:SHOWN]]
+    total = (each.missing or 0) + (each.extra or 0) + (each.changed or 0)
+    if total > len(lines):
+        lines.append(f"{each.table}: and {total - len(lines)} more")
+    if each.misplaced:
+        lines.append(f"{each.table}: {each.misplaced} of the extra rows belong to other nodes")
+    return lines

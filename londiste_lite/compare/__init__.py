@@ -1,0 +1,1 @@
+"""Comparing tables of both sides at one moment, and repairing what differs, while replay runs and users write."""

@@ -1,0 +1,262 @@
+"""Compare: equal tables are equal whatever their shape, and every damaged row is found, while writers go on."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from londiste_lite import event_queue, locks, meeting, pausing, published
+from londiste_lite.compare.checksums import Hashing
+from londiste_lite.compare.moment import NotComparable, Sides
+from londiste_lite.compare.run import Comparing, Comparison, Failed, choose_hashing, compare
+from londiste_lite.names import QualifiedName
+from londiste_lite.progress_report import Silent
+from londiste_lite.stop_flag import StopFlag
+from londiste_lite.triggers.capture_table import Route
+from tests.fixtures.pair import CONSUMER, DEBIAN, DOWN, QUEUE, Pair, in_background
+
+ENTRY = "create table entry (id int primary key, item text, price numeric(8,2))"
+
+
+def compared(pair: Pair, *tables: str, query: str = "", **settings: object) -> dict[str, Comparison]:
+    """The results of a comparison by table; a table that could not be compared raises its error."""
+    found = {}
+    chosen = replace(pair.settings, **settings)  # type: ignore[arg-type]
+    for each in compare(chosen, tables, query, StopFlag(), Silent()):
+        if isinstance(each, Failed):
+            raise each.error
+        found[str(each.table)] = each
+    return found
+
+
+def one(pair: Pair, table: str = "entry", **options: object) -> Comparison:
+    return compared(pair, table, **options)[f"public.{table}"]  # type: ignore[arg-type]
+
+
+def counts(found: Comparison) -> tuple[int | None, int | None, int | None]:
+    return found.missing, found.extra, found.changed
+
+
+@pytest.mark.parametrize("versions", [DOWN, DEBIAN], ids=["18to16", "15to18"])
+def test_compare__finds_exactly_the_damaged_rows(pair: Pair) -> None:
+    pair.setup_table(ENTRY, "entry")
+    pair.provider.script("insert into entry select n, 'item ' || n, n / 7.0 from generate_series(1, 5000) n")
+    pair.start()
+    pair.wait()
+    equal = one(pair)
+    assert (equal.source_rows, equal.target_rows, counts(equal), equal.equal) == (5000, 5000, (0, 0, 0), True)
+    pair.subscriber.script(
+        "delete from entry where id in (7, 4999); insert into entry values (0, 'mine', 1), (6000, null, null);"
+        "update entry set price = price + 0.01 where id = 17; update entry set item = null where id = 18"
+    )
+    found = one(pair)
+    assert not found.equal
+    assert (found.source_rows, found.target_rows) == (5000, 5000)
+    assert sorted((d.kind, d.key) for d in found.differences) == [
+        ("changed", ("17",)),
+        ("changed", ("18",)),
+        ("extra", ("0",)),
+        ("extra", ("6000",)),
+        ("missing", ("4999",)),
+        ("missing", ("7",)),
+    ]
+    assert counts(found) == (2, 2, 2)
+
+
+HOSTILE = 'we"ird {0} %s'
+
+# Name, DDL on the provider, DDL on the subscriber, rows.
+SHAPES = {
+    "empty": ("(id int primary key, v text)", None, None),
+    "plain": (
+        "(id int primary key, v text, f float8, j json)",
+        None,
+        "n, nullif('t' || n, 't3'), n / 3.0, '{\"a\": 1}'",
+    ),
+    "order": (
+        "(id int primary key, a text, b int)",
+        "(mine text default 'x', b int, a text, id int primary key)",
+        "n, 'a', n",
+    ),
+    "types": (
+        "(id int primary key, a numeric(10,4), b char(6), c int, d timestamp, e bool)",
+        "(id bigint primary key, a numeric(8,2), b text, c text, d timestamptz, e text)",
+        "n, n / 3.0, 'b' || n, n, '2020-01-01'::timestamp + n * interval '1s', n % 2 = 0",
+    ),
+    "generated": (
+        "(id int primary key, g int generated always as (id * 2) stored)",
+        "(id int primary key, g int)",
+        "n",
+    ),
+    "composite": ("(a int, b text, c date, v int, primary key (b, a, c))", None, "n % 10, 'k' || n, '2020-01-01', n"),
+    "numbers": ("(n numeric primary key, v text)", None, "n + 0.50, 'v'"),
+    "words": ("(w text primary key, v text)", '(w text collate "POSIX" primary key, v text)', "'Wort' || n, 'v'"),
+    "parted": ("(id int primary key, v text) partition by hash (id)", "(id int primary key, v text)", "n, 'v'"),
+    HOSTILE: ('("a{0}%s" int, "select" text, "k""x" int, primary key ("a{0}%s", "k""x"))', None, "n, 's', n"),
+    "keys only": ("(a int, b int, primary key (a, b))", None, "n, n"),
+}
+
+
+def fill(pair: Pair) -> None:
+    for name, (source, target, values) in SHAPES.items():
+        quoted = '"' + name.replace('"', '""') + '"'
+        more = f"; create table part_{name} partition of {quoted} for values with (modulus 1, remainder 0)"
+        pair.setup_table(
+            f"create table {quoted} {source}" + (more if "partition" in source else ""),
+            name,
+            other_ddl=f"create table {quoted} {target or source}",
+        )
+        if values:
+            pair.provider.run(f"insert into {quoted} select {values} from generate_series(1, 300) n")
+
+
+def test_compare__tables_of_every_shape(pair: Pair) -> None:
+    fill(pair)
+    pair.start()
+    pair.wait()
+    found = compared(pair)
+    assert {name: f.equal for name, f in found.items()} == dict.fromkeys(found, True)
+    assert len(found) == len(SHAPES)
+    assert found["public.empty"].source_rows == 0
+    assert found["public.parted"].target_rows == 300
+    pair.subscriber.script(
+        """insert into empty values (1, 'extra'); update plain set j = '{"a":1}' where id = 5;
+        update plain set v = '' where id = 3; update "order" set b = 0 where id = 9; update "order" set mine = 'y';
+        update types set a = 0.34 where id = 1; update types set e = 't' where id = 4; update generated set g = 1;
+        delete from composite where b = 'k77'; update numbers set n = 7.5 where n = 7.50;
+        update words set w = 'WORT5' where w = 'Wort5'; delete from parted where id = 42; delete from "keys only"
+        where a = 3; insert into "keys only" values (3, 4);
+        update "we""ird {0} %s" set "select" = 'x' where "k""x" = 8"""
+    )
+    found = compared(pair)
+    differences = {name.partition(".")[2]: [(d.kind, d.key) for d in f.differences] for name, f in found.items()}
+    assert {name: sorted(rows) for name, rows in differences.items()} == {
+        "empty": [("extra", ("1",))],
+        "plain": [("changed", ("3",)), ("changed", ("5",))],
+        "order": [("changed", ("9",))],
+        "types": [("changed", ("1",)), ("changed", ("4",))],
+        "generated": [],
+        "composite": [("missing", ("k77", "7", "2020-01-01"))],
+        "numbers": [("changed", ("7.50",))],
+        "words": [("extra", ("WORT5",)), ("missing", ("Wort5",))],
+        "parted": [("missing", ("42",))],
+        HOSTILE: [("changed", ("8", "8"))],
+        "keys only": [("extra", ("3", "4")), ("missing", ("3", "3"))],
+    }
+
+
+def moves(pair: Pair, seed: int) -> Callable[[threading.Event], None]:
+    """A writer that moves money, changes keys, and now and then empties a part of the table."""
+
+    def work(ended: threading.Event) -> None:
+        db, dice = pair.connect_provider(), random.Random(seed)
+        while not ended.is_set():
+            a, b, n = dice.randrange(1000), dice.randrange(1000), dice.randrange(100)
+            db.script(
+                f"begin; update entry set price = price - {n} where id = {a};"
+                f"update entry set price = price + {n} where id = {b};"
+                f"delete from entry where id = {1000 + a}; insert into entry values ({1000 + b}, 'new', {n})"
+                f" on conflict (id) do update set item = excluded.item || {n}; commit"
+            )
+
+    return work
+
+
+def test_compare__no_false_difference_at_the_first_look_while_writers_work(pair: Pair) -> None:
+    pair.setup_table(ENTRY, "entry")
+    pair.provider.script("insert into entry select n, 'item', 0 from generate_series(0, 999) n")
+    pair.start()
+    pair.wait()
+    stop = StopFlag()
+    with in_background(moves(pair, 1), moves(pair, 2)), Sides(pair.settings, stop) as sides:
+        comparing = Comparing(sides, stop, Silent())
+        for _ in range(10):
+            rows, same, found = comparing._first_look(QualifiedName("public", "entry"))
+            assert (rows, found) == (same, [])
+        pair.subscriber.script("insert into entry values (-1, 'mine', 0)")
+        found = comparing.table(QualifiedName("public", "entry"))
+        assert [(d.kind, d.key) for d in found.differences] == [("extra", ("-1",))]
+
+
+def test_compare__routed_table_has_this_nodes_rows(pair: Pair) -> None:
+    ddl = "create table entry (id int primary key, item text, node text)"
+    pair.both(ddl)
+    published.add_table(pair.provider, QUEUE, QualifiedName("public", "entry"), route=Route("column", "node"))
+    pair.subscribe("entry")
+    pair.provider.script("insert into entry select n, 'x', nullif(n % 3, 0)::text from generate_series(1, 90) n")
+    pair.start(node="1")
+    pair.wait()
+    found = one(pair)
+    assert (found.source_rows, found.target_rows, found.equal) == (60, 60, True)
+    pair.subscriber.script(
+        "insert into entry values (2, 'x', '2'), (900, 'x', '1'); update entry set node = '2' where id = 1"
+    )
+    found = one(pair)
+    assert (counts(found), found.misplaced) == ((0, 2, 1), 1)
+
+
+def test_compare__without_a_replay_at_work(pair: Pair) -> None:
+    pair.setup_table(ENTRY + "; create table other (id int primary key)", "entry", "other")
+    with pytest.raises(NotComparable, match="not in sync"):
+        one(pair)
+    pair.provider.script("insert into entry values (1, 'a', 1)")
+    pair.start()
+    pair.wait()
+    pair.stop()
+    assert one(pair).equal
+    pair.provider.script("update entry set price = 2")
+    with pytest.raises(NotComparable, match="not applied yet, and no replay is at work"):
+        one(pair)
+    assert one(pair, "other").equal
+    pausing.pause(pair.subscriber, CONSUMER)
+    pair.start()
+    with pytest.raises(NotComparable, match="not applied yet"):
+        one(pair)
+    pausing.resume(pair.subscriber, CONSUMER)
+    pair.wait()
+    assert one(pair).equal
+
+
+def test_compare__query_of_the_users_own(pair: Pair) -> None:
+    pair.setup_table(ENTRY, "entry")
+    pair.provider.script("insert into entry values (1, 'a', 1), (2, 'b', 2)")
+    pair.start()
+    pair.wait()
+    query = "select count(1), sum(price) from only _TABLE_ where item like 'a%'"
+    found = one(pair, query=query)
+    assert (found.equal, found.source, found.target) == (True, "1, 1.00", "1, 1.00")
+    pair.subscriber.script("update entry set price = 5")
+    found = one(pair, query=query)
+    assert (found.equal, found.source, found.target) == (False, "1, 1.00", "1, 5.00")
+
+
+def test_meeting__that_nobody_ends_does_not_hold_the_replay(pair: Pair) -> None:
+    pair.setup_table(ENTRY, "entry")
+    pair.start()
+    pair.wait()
+    caller = pair.connect_subscriber()
+    # A caller without its lock is a dead one: what it left in the table holds nobody.
+    meeting.call(caller, CONSUMER, (pair.position() or 0) + 1)
+    pair.provider.script("insert into entry values (1, 'a', 1)")
+    pair.wait()
+    assert locks.try_meeting(caller, CONSUMER)
+    goal = event_queue.make_tick(pair.provider, QUEUE).id + 1
+    meeting.call(caller, CONSUMER, goal)
+    assert event_queue.make_tick(pair.provider, QUEUE).id >= goal
+    pair.until(lambda: pair.position() == goal, "the tick of the meeting")
+    pair.provider.script("insert into entry values (2, 'b', 1); select londiste.tick('londiste.test')")
+    assert pair.position() == goal
+    caller.close()
+    pair.wait()
+    pair.assert_equal("entry")
+
+
+def test_hash__is_the_same_in_both_ways_of_the_checksums(pair: Pair) -> None:
+    hashing = choose_hashing(pair.provider, pair.subscriber)
+    assert not hashing.portable
+    portable = Hashing(portable=True)
+    assert pair.provider.run(f"select {portable.of(chr(39) + 'a' + chr(39))}")[0][0] == 919145239626757800
