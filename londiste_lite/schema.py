@@ -1,8 +1,9 @@
 """Installing and checking the schemas `pgq` and `londiste`; the SQL itself is in the files under `sql/`.
 
-Install is one transaction under an advisory lock: tables in their final state, upgrades, functions, grants, then the
-version. Running it again changes nothing: a checksum of the SQL is kept with the version, in `londiste.schema_version`,
-or in the comment of the component's schema where only the queue is installed.
+Install is one transaction under an advisory lock: upgrades, tables in their final state, functions, grants, then the
+version. Upgrades change what an older version left, so that the files after them meet tables that have all columns. A
+new database skips them. Running install again changes nothing: a checksum of the SQL is kept with the version, in
+`londiste.schema_version`, or in the comment of the component's schema where only the queue is installed.
 """
 
 from __future__ import annotations
@@ -37,18 +38,27 @@ class Installed:
 
 def files_of(component: str) -> list[str]:
     """Return the install files of one component in the order in which they are run."""
-    fixed_first = [f"{component}/schema.sql", f"{component}/tables.sql"]
+    there = set(sqlfiles.folder(component))
+
+    def single(*names: str) -> list[str]:
+        return [path for name in names if (path := f"{component}/{name}.sql") in there]
+
     upgrades = sqlfiles.folder(f"{component}/upgrades")
     functions = sqlfiles.folder(f"{component}/functions")
-    fixed_last = [f"{component}/own_triggers.sql", f"{component}/grants.sql"]
-    there = set(sqlfiles.folder(component))
-    return [f for f in fixed_first if f in there] + upgrades + functions + [f for f in fixed_last if f in there]
+    return [*single("schema"), *upgrades, *single("tables"), *functions, *single("own_triggers", "grants")]
 
 
 def script_of(component: str) -> str:
     """Return the concatenated install script of one component, without upgrades, for people who install by hand."""
-    parts = [f"-- file: sql/{path}\n{sqlfiles.read(path)}" for path in files_of(component) if "/upgrades/" not in path]
+    paths = [path for path in files_of(component) if _upgrade_number(path) is None]
+    parts = [f"-- file: sql/{path}\n{sqlfiles.read(path)}" for path in paths]
     return "\n".join(parts)
+
+
+def _upgrade_number(path: str) -> int | None:
+    """Return the version that an upgrade file leads to, None for any other file."""
+    folder, _, name = path.rpartition("/")
+    return int(name.partition("_")[0]) if folder.endswith("/upgrades") else None
 
 
 def checksum_of(component: str) -> str:
@@ -102,10 +112,10 @@ def _install_one(db: Database, component: str) -> str:
     if version == VERSION and checksum == checksum_of(component):
         return "present"
     for path in files_of(component):
-        if "/upgrades/" in path:
-            number = int(path.rpartition("/")[2].partition("_")[0])
-            if version is None or number <= version:
-                continue
+        number = _upgrade_number(path)
+        # Those of the current number are run again: one may have been added since this database was installed.
+        if number is not None and (version is None or number < version):
+            continue
         db.script(sqlfiles.read(path))
     return "installed" if version is None else "upgraded"
 

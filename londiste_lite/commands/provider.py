@@ -44,9 +44,14 @@ def install(
         created = event_queue.create_queue(db, settings.queue)
         if with_roles or roles.in_use(db, "provider"):
             roles.grant(db, "provider")
+        capture: list[registration.Outcome] = []
+        if done.components["londiste"] == "upgraded":
+            capture = registration.refresh(db, settings.queue, [], lock_timeout=settings.lock_timeout)
     output.installed(done.components)
     output.roles(made, roles.PURPOSE)
     output.message(f'queue "{settings.queue}" {"created" if created else "is there"}')
+    if told := [table for table in capture if table.changed or table.error]:
+        output.outcomes(told)
 
 
 @app.command(epilog="Example: londiste_lite replica.ini provider add entry 'sales.*'")

@@ -13,30 +13,13 @@ from londiste_lite import schema, sqlfiles
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError, SchemaError
 from tests.conftest import need
+from tests.fixtures.catalogue import fingerprint
 from tests.fixtures.servers import ServerPool
 
 ROOT = Path(__file__).resolve().parents[2]
 QUERIES = sorted(
     f"{path.stem}.{name}" for path in (ROOT / "sql" / "queries").glob("*.sql") for name in sqlfiles.named(path.stem)
 )
-
-# Functions with their privileges, columns, constraints, indexes and table privileges of our schemas.
-FINGERPRINT = """
-    select 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '')
-      from pg_proc p where p.pronamespace = any (%(schemas)s::regnamespace[])
-    union all
-    select 'column', a.attrelid::regclass || '.' || a.attname, concat_ws('|', a.attnum,
-           format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid))
-      from pg_attribute a join pg_class c on c.oid = a.attrelid
-      left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-     where c.relnamespace = any (%(schemas)s::regnamespace[]) and a.attnum > 0
-    union all
-    select 'constraint', k.conrelid::regclass || '.' || k.conname, pg_get_constraintdef(k.oid)
-      from pg_constraint k where k.connamespace = any (%(schemas)s::regnamespace[])
-    union all
-    select 'relation', c.oid::regclass::text, concat_ws('|', c.relkind, c.relacl, c.reloptions)
-      from pg_class c where c.relnamespace = any (%(schemas)s::regnamespace[])
-    order by 1, 2, 3"""
 
 
 def refusal(db: Database, sql: str) -> str | None:
@@ -46,10 +29,6 @@ def refusal(db: Database, sql: str) -> str | None:
     except LondisteError as error:
         return getattr(error, "sqlstate", None) or str(error)
     return None
-
-
-def fingerprint(db: Database) -> list[tuple]:
-    return db.run(FINGERPRINT, {"schemas": ["londiste", "pgq", "pgq_coop", "pgq_ext"]})
 
 
 @pytest.mark.parametrize("version", [15, 16, 18])
