@@ -113,13 +113,13 @@ class Session:
         self.subscriber, self._checks_fire = open_subscriber(settings, "replay")
         self._open.append(self.subscriber)
         self._take_lock()
-        self.provider = open_provider(settings, "replay")
+        self.provider = self._connect_provider()
         self._open.append(self.provider)
         same_database(self.provider, self.subscriber)
         schema.require(self.provider, "provider")
         schema.require(self.subscriber, "subscriber")
         self._queue: Queue = event_queue.find_queue(self.provider, settings.queue)
-        self.provider.listen(self._queue.channel)
+        self._listen()
         self._at = position.start(self.provider, self.subscriber, self._queue, settings.consumer)
         self._finished = self._at.id
         self._runner = BatchRunner(
@@ -132,10 +132,21 @@ class Session:
             before_scripts=self._stop_copies,
         )
         self._sequences = SequenceSync(self.provider, self.subscriber)
-        self._copies = CopyCoordinator(settings, self.provider, self.subscriber, self._queue, self._stop, self._wake)
+        self._copies = self._new_copies()
         self._copies.start()
         self._opened = time.monotonic()
         log.info('replaying queue "%s" from tick %d', self._queue.name, self._at.id)
+
+    # What a session that shares its provider's connection with others does in another way, see `nodes`.
+
+    def _connect_provider(self) -> Database:
+        return open_provider(self._settings, "replay")
+
+    def _listen(self) -> None:
+        self.provider.listen(self._queue.channel)
+
+    def _new_copies(self) -> CopyCoordinator:
+        return CopyCoordinator(self._settings, self.provider, self.subscriber, self._queue, self._stop, self._wake)
 
     def _take_lock(self) -> None:
         """Take the consumer's lock; the backend of a connection that was just closed may hold it for a moment yet."""
