@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from londiste_lite import output, signals
-from londiste_lite.config import LondisteSettings, QueueSettings
+from londiste_lite.config import LondisteSettings, QueueSettings, Settings
 from londiste_lite.daemon import notify_systemd, process, run_supervised, supervised_by_systemd
 from londiste_lite.errors import ConfigError, LondisteError, StopRequested, UsageError
 from londiste_lite.options import LONDISTE, QUEUE
@@ -89,7 +89,7 @@ class Context:
         logs.write_notes(settings.notes)
         return settings
 
-    def _set_up_logs(self, settings: LondisteSettings | QueueSettings) -> None:
+    def _set_up_logs(self, settings: Settings) -> None:
         from londiste_lite import logs
 
         logs.setup(settings, verbose=self.verbose, quiet=self.quiet, daemon=self._in_background)
@@ -121,7 +121,7 @@ class Context:
 
     def run_service(
         self,
-        settings: LondisteSettings | QueueSettings,
+        settings: Settings,
         work: Callable[[StopFlag], None],
         prepare: Callable[[], None] | None = None,
     ) -> None:

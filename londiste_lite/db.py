@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import psycopg2
 import psycopg2.extensions
+import psycopg2.extras
 
 from londiste_lite import sqlfiles
 from londiste_lite.errors import (
@@ -320,6 +321,43 @@ def connect(
         database.close()
         raise
     return database
+
+
+DriverError = psycopg2.Error
+"""What a script's own statements raise; `translate` makes our exception of it."""
+
+
+def connect_plain(dsn: str, *, job: str, role: str, autocommit: bool = False) -> Any:
+    """Open a connection for a user's own code: the driver's, with the database's own settings.
+
+    Rows have their fields by number and by name. Raises ConnectionRefused and DatabaseError as `connect` does.
+    """
+    try:
+        given = psycopg2.extensions.parse_dsn(dsn)
+    except psycopg2.ProgrammingError as error:
+        raise DatabaseError(f"not a connection string: {hide_password(str(error).strip())}") from error
+    options: dict[str, Any] = {key: value for key, value in _KEEPALIVES.items() if key not in given}
+    options["application_name"] = given.get("application_name", f"londiste:{job}:{role}"[:63])
+    try:
+        raw = psycopg2.connect(dsn, cursor_factory=psycopg2.extras.DictCursor, **options)
+    except psycopg2.OperationalError as error:
+        text = hide_password(" ".join(str(error).split())).rstrip(".")
+        raise ConnectionRefused(f"cannot connect to {describe(dsn)}: {text}") from error
+    raw.set_client_encoding("UTF8")
+    raw.autocommit = autocommit
+    return raw
+
+
+def close_plain(connection: Any) -> None:
+    """Close a connection of `connect_plain`; never raises."""
+    with contextlib.suppress(psycopg2.Error):
+        connection.close()
+
+
+def cancel_plain(connection: Any) -> None:
+    """Cancel the statement under way on a connection of `connect_plain`, from any thread; never raises."""
+    with contextlib.suppress(psycopg2.Error):
+        connection.cancel()
 
 
 def dsn_problem(dsn: str) -> str | None:

@@ -32,7 +32,7 @@ LAYERS: dict[str, set[str]] = {
         *("foreign_keys", "structure", "triggers", "locks", "pausing", "meeting", "roles", "scripts", "tick_rule"),
     },
     "3 the engine": {
-        *("replay", "tablecopy", "compare", "ticker", "relay", "preflight", "progress", "pgq", "registration"),
+        *("replay", "tablecopy", "compare", "ticker", "relay", "preflight", "progress", "registration"),
         *(
             "service",
             "user_triggers",
@@ -47,7 +47,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "4 terminal and process": {"output", "daemon", "signals", "metrics", "context", "arguments"},
     "5 commands": {"commands"},
-    "6 wiring": {"cli", "error_boundary", "manual", "__main__"},
+    "6 wiring": {"cli", "error_boundary", "manual", "pgq", "__main__"},
 }
 
 # Who may import a library of somebody else.
