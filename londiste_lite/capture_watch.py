@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from londiste_lite import published
 from londiste_lite.backoff import Backoff
+from londiste_lite.connection_watch import look_after
 from londiste_lite.db import Database, connect
 from londiste_lite.errors import LondisteError, ObjectNotFound
 from londiste_lite.names import TableName
@@ -76,7 +77,7 @@ class CaptureWatch:
 
     def _mend_all(self, places: list[_Place], now: float) -> None:
         try:
-            db = self._db = connect(self._dsn, job=self._job, role="capture")
+            db = self._db = look_after(connect(self._dsn, job=self._job, role="capture"))
         except LondisteError as error:
             log.debug("capture cannot be looked after: %s", error)
             return

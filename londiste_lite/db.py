@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
+import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -49,7 +52,13 @@ PINNED = {
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "row_security": "off",
+    # The server, too, finds out that the other end is gone, or its session would keep locks for hours.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
 }
+# Since PostgreSQL 14: also while a statement runs.
+_PINNED_14 = {"client_connection_check_interval": "10s"}
 
 _KEEPALIVES: dict[str, int] = {
     "keepalives": 1,
@@ -60,7 +69,17 @@ _KEEPALIVES: dict[str, int] = {
     "connect_timeout": 15,
 }
 
+# Seconds that a request to cancel may take: it needs a connection of its own, which may hang like the first.
+CANCEL_SECONDS = 5
+
 Row = tuple[Any, ...]
+
+# What tells a server process from every other, for numbers are used again: its number and when it began.
+BACKEND = "a.pid::text || ' ' || (extract(epoch from a.backend_start) * 1000000)::int8::text"
+
+# Server processes of connections that this process lost, by DSN. The server may not know yet, and its session may hold
+# locks that the next one needs, so the next connection ends them first.
+_lost: dict[str, set[str]] = {}
 
 
 class Readable(Protocol):
@@ -115,14 +134,21 @@ def _names_own_schema(text: str) -> bool:
 class Database:
     """One connection, in autocommit mode; transactions are explicit blocks.
 
-    Not for use by two threads at once, except `cancel`, which any thread may call.
+    Not for use by two threads at once, except `cancel`, `give_up` and what `connection_watch` reads, which any thread
+    may call. `backend` names the server process, as the SQL of `BACKEND` does.
     """
 
-    def __init__(self, raw: psycopg2.extensions.connection, label: str) -> None:
+    def __init__(self, raw: psycopg2.extensions.connection, label: str, dsn: str) -> None:
         self._raw = raw
         self.label = label
+        self.dsn = dsn
+        self.backend = ""
         self._depth = 0
-        self._lock = threading.Lock()
+        self._given_up = ""
+        self._waiting_since: float | None = None
+        # A second descriptor of the TCP socket, so that another thread may look at it, or end it, at any moment.
+        local = str(raw.info.host or "/").startswith(("/", "@"))
+        self.socket = None if local else socket.socket(fileno=os.dup(raw.fileno()))
 
     @property
     def server_version(self) -> int:
@@ -142,8 +168,25 @@ class Database:
         return self._depth > 0
 
     @property
+    def waiting_since(self) -> float | None:
+        """Since when (`time.monotonic`) this connection waits for the server, None while it does not."""
+        return self._waiting_since
+
+    @property
     def backend_pid(self) -> int:
         return int(self._raw.info.backend_pid)
+
+    def nearest_dsn(self, timeout: int) -> str:
+        """Return a DSN for one more connection to this very server, of several that the DSN may name.
+
+        `timeout` is in seconds.
+        """
+        parts = psycopg2.extensions.parse_dsn(self.dsn)
+        if "," in parts.get("host", "") + parts.get("hostaddr", ""):
+            parts.pop("hostaddr", None)
+            parts |= {"host": str(self._raw.info.host), "port": str(self._raw.info.port)}
+        parts |= {"target_session_attrs": "any", "connect_timeout": str(timeout)}
+        return str(psycopg2.extensions.make_dsn(**parts))
 
     def fileno(self) -> int:
         """The socket's descriptor, for `select`."""
@@ -159,10 +202,28 @@ class Database:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
+        self._waiting_since = time.monotonic()
         try:
             yield
         except psycopg2.Error as error:
-            raise translate(error, self.label) from error
+            if self._given_up:
+                found: DatabaseError | SchemaError = ConnectionLost(f"{self.label}: {self._given_up}")
+            else:
+                found = translate(error, self.label)
+            if isinstance(found, ConnectionLost) and self.backend:
+                _lost.setdefault(self.dsn, set()).add(self.backend)
+            raise found from error
+        finally:
+            self._waiting_since = None
+
+    @contextlib.contextmanager
+    def busy_elsewhere(self) -> Iterator[None]:
+        """For callbacks of a COPY: in this block the connection waits for this program, not for the server."""
+        self._waiting_since = None
+        try:
+            yield
+        finally:
+            self._waiting_since = time.monotonic()
 
     def run(self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> list[Row]:
         """Run SQL built at run time and return its rows, an empty list when it returns none.
@@ -213,7 +274,7 @@ class Database:
     def copy_in(self, sql: str, source: Readable, size: int = 1 << 16) -> int:
         """Run `COPY ... FROM STDIN` with the bytes of `source`; return the number of rows."""
         with self._translated(), self._raw.cursor() as cursor:
-            cursor.copy_expert(sql, source, size)
+            cursor.copy_expert(sql, _Fed(self, source), size)
             return int(cursor.rowcount)
 
     # --- transactions ---------------------------------------------------------------------------------------
@@ -272,14 +333,63 @@ class Database:
         return found
 
     def cancel(self) -> None:
-        """Ask the server to cancel the statement under way; callable from another thread, never raises."""
-        with contextlib.suppress(psycopg2.Error):
-            self._raw.cancel()
+        """Ask the server to cancel the statement under way, and give the connection up when it cannot be asked.
+
+        Callable from another thread, never raises.
+        """
+        if self.socket is None:
+            with contextlib.suppress(psycopg2.Error):
+                self._raw.cancel()
+            return
+        # Not by the driver, which waits for an answer without end and stops all other threads meanwhile.
+        asking = threading.Thread(target=self._cancel_from_beside, name="cancel", daemon=True)
+        asking.start()
+        asking.join(CANCEL_SECONDS)
+        if asking.is_alive():
+            self.give_up("the server does not answer")
+
+    def _cancel_from_beside(self) -> None:
+        if not self.backend or self.closed:
+            return
+        try:
+            second = psycopg2.connect(self.nearest_dsn(CANCEL_SECONDS))
+            with contextlib.closing(second), second.cursor() as cursor:
+                sql = "select pg_catalog.pg_cancel_backend(a.pid) from pg_catalog.pg_stat_activity a"
+                cursor.execute(f"{sql} where {BACKEND} = %s", [self.backend])
+        except psycopg2.Error:
+            self.give_up("it was to be cancelled, and the server cannot be asked to")
+
+    def give_up(self, reason: str) -> None:
+        """End a TCP connection that does not answer: the statement under way raises ConnectionLost with `reason`.
+
+        Callable from another thread, never raises; a connection over a local socket stays.
+        """
+        if self.socket is not None:
+            self._given_up = reason
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back. Never raises."""
         with contextlib.suppress(psycopg2.Error):
             self._raw.close()
+        if self.socket is not None:
+            self.socket.close()
+
+
+class _Fed:
+    """What a COPY into the server reads from; while it waits for its source, it does not wait for the server."""
+
+    def __init__(self, db: Database, source: Readable) -> None:
+        self._db = db
+        self._source = source
+
+    def read(self, size: int = -1, /) -> bytes:
+        with self._db.busy_elsewhere():
+            return self._source.read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self._source.readline(size)
 
 
 def connect(
@@ -307,16 +417,20 @@ def connect(
         text = hide_password(" ".join(str(error).split())).rstrip(".")
         raise ConnectionRefused(f"cannot connect to {describe(dsn)}: {text}") from error
     raw.autocommit = True
-    database = Database(raw, describe(dsn))
+    database = Database(raw, describe(dsn), dsn)
     try:
         if database.server_version < OLDEST_SERVER:
             raise SchemaError(
                 f"{describe(dsn)} is PostgreSQL {raw.info.parameter_status('server_version')}, which is too old",
                 hint="londiste_lite works with PostgreSQL 13 and later.",
             )
-        pinned = {**PINNED, **(settings or {})}
+        pinned = {**PINNED, **(_PINNED_14 if database.server_version >= 140000 else {}), **(settings or {})}
         names = ", ".join("pg_catalog.set_config(%s, %s, false)" for _ in pinned)
-        database.run(f"select {names}", [part for item in pinned.items() for part in item])
+        # The process's number is asked for, because a pooler between the two gives numbers of its own.
+        own = f"(select {BACKEND} from pg_catalog.pg_stat_activity a where a.pid = pg_catalog.pg_backend_pid())"
+        found = database.run(f"select {own}, {names}", [part for item in pinned.items() for part in item])
+        database.backend = str(found[0][0])
+        _end_lost(database)
     except BaseException:
         database.close()
         raise
@@ -358,6 +472,24 @@ def cancel_plain(connection: Any) -> None:
     """Cancel the statement under way on a connection of `connect_plain`, from any thread; never raises."""
     with contextlib.suppress(psycopg2.Error):
         connection.cancel()
+
+
+def _end_lost(database: Database) -> None:
+    """End the server processes of connections to the same DSN that this process lost."""
+    lost = sorted(_lost.pop(database.dsn, ()))
+    if not lost:
+        return
+    try:
+        ended = database.run(
+            f"select pg_catalog.pg_terminate_backend(a.pid) from pg_catalog.pg_stat_activity a"
+            f" where {BACKEND} = any (%s::text[])",
+            [lost],
+        )
+    except DatabaseError as error:
+        log.debug("%s: lost sessions cannot be ended: %s", database.label, error)
+    else:
+        if ended:
+            log.info("%s: ended %d sessions of connections that were lost", database.label, len(ended))
 
 
 def dsn_problem(dsn: str) -> str | None:

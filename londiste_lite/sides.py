@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from londiste_lite import schema
+from londiste_lite.connection_watch import look_after
 from londiste_lite.db import Database, connect
 from londiste_lite.replay.settings import same_database
 
@@ -13,7 +14,7 @@ from londiste_lite.replay.settings import same_database
 @contextmanager
 def opened(dsn: str, job: str, side: str | None) -> Iterator[Database]:
     """A connection to one database; with `side` (`provider`, `subscriber`) its schema must be installed."""
-    db = connect(dsn, job=job, role="admin")
+    db = look_after(connect(dsn, job=job, role="admin"))
     try:
         if side is not None:
             schema.require(db, side)

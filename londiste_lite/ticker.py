@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from londiste_lite import event_queue, locks
 from londiste_lite.backoff import Backoff
 from londiste_lite.capture_watch import CaptureWatch
+from londiste_lite.complaint import Complaint
+from londiste_lite.connection_watch import look_after
 from londiste_lite.db import Database, connect
 from londiste_lite.errors import ConnectionLost, DatabaseError, LondisteError, PrivilegeMissing, SchemaError
 from londiste_lite.names import QualifiedName
@@ -77,17 +79,16 @@ class Ticker:
 
     def run(self) -> None:
         """Work until the stop flag is set. Raises only what is a bug."""
-        backoff = Backoff(first=0.2, longest=5.0)
-        complaint = ""
+        backoff = Backoff(first=0.2, longest=3.0)
+        complaint = Complaint()
         while not self._stop.requested:
             try:
-                self._session(backoff)
+                self._session(backoff, complaint)
             except (LondisteError, OSError) as error:
                 if self._stop.requested:
                     break
-                if str(error) != complaint:
+                if complaint.is_new(error):
                     log.log(logging.DEBUG if self._settings.quiet else logging.WARNING, "%s; trying again", error)
-                    complaint = str(error)
             finally:
                 if self._db is not None:
                     self._db.close()
@@ -95,8 +96,8 @@ class Ticker:
             self._stop.wait(backoff.next_delay())
         self._captures.close()
 
-    def _session(self, backoff: Backoff) -> None:
-        db = self._db = connect(self._settings.dsn, job=self._settings.job, role="ticker")
+    def _session(self, backoff: Backoff, complaint: Complaint) -> None:
+        db = self._db = look_after(connect(self._settings.dsn, job=self._settings.job, role="ticker"))
         if not event_queue.has_queues(db):
             raise SchemaError(f"{db.label} has no queue schema yet", hint="Run `provider install` first.")
         if not event_queue.may_maintain(db):
@@ -111,6 +112,7 @@ class Ticker:
         log.info("ticking %s", db.label)
         self._queues = {}
         backoff.reset()
+        complaint.over()
         self._loop(db)
 
     def _take_lock(self, db: Database) -> None:

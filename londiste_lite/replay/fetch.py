@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError
 from londiste_lite.names import TableName, quote_array, quote_ident, quote_literal
 from londiste_lite.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _PIPE_SIZE = 1 << 20
 _F_SETPIPE_SZ = 1031  # Linux; fcntl.F_SETPIPE_SZ is only known to Python 3.10 and later builds with the header
@@ -95,7 +100,7 @@ def pump(source: Database, copy_out: str, target: Database, copy_in: str) -> int
 
     def produce() -> None:
         try:
-            with os.fdopen(write_fd, "wb", buffering=_PIPE_SIZE) as sink:
+            with io.BufferedWriter(_Pipe(write_fd, source), _PIPE_SIZE) as sink:
                 source.copy_out(copy_out, sink)
         except BaseException as error:
             failures.append(error)
@@ -118,6 +123,18 @@ def pump(source: Database, copy_out: str, target: Database, copy_in: str) -> int
     if failures:
         raise failures[0]
     return rows
+
+
+class _Pipe(io.FileIO):
+    """The pipe's writing end: while it is full, the connection that fills it does not wait for its server."""
+
+    def __init__(self, descriptor: int, db: Database) -> None:
+        super().__init__(descriptor, "wb")
+        self._db = db
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        with self._db.busy_elsewhere():
+            return super().write(data)
 
 
 class _CheckedReader:

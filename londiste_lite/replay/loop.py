@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from londiste_lite import event_queue, foreign_keys, locks, meeting, pausing, schema, subscribed
 from londiste_lite.backoff import Backoff
+from londiste_lite.complaint import Complaint
 from londiste_lite.db import Database
-from londiste_lite.errors import AlreadyRunning, ConfigError, LondisteError, ReplayError
+from londiste_lite.errors import AlreadyRunning, ConfigError, ConnectionLost, LondisteError, ReplayError
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import TableName
 from londiste_lite.replay import position
@@ -37,8 +38,6 @@ MEETING_SECONDS = 10.0
 MEETING_LOOK_SECONDS = 0.003
 # Seconds that a lock which somebody holds is waited for before it is said.
 LOCK_SECONDS = 1.0
-# Seconds until an error that stays the same is said again.
-REPEAT_SECONDS = 60.0
 
 
 class Replay:
@@ -50,25 +49,31 @@ class Replay:
 
     def run(self) -> None:
         """Work until the stop flag is set, through restarts of both servers. Raises only what is a bug."""
-        backoff = Backoff(first=0.25, longest=10.0)
-        complaint, said_at = "", 0.0
+        # A server that is back should not wait long; a batch that fails costs more to try again.
+        outage, failure = Backoff(first=0.25, longest=3.0), Backoff(first=0.25, longest=10.0)
+        complaint = Complaint()
+
+        def works() -> None:
+            outage.reset()
+            failure.reset()
+            complaint.over()
+
         while not self._stop.requested:
             session = Session(self._settings, self._stop)
             try:
                 session.open()
-                session.run_until_stopped(backoff)
+                session.run_until_stopped(works)
             except (LondisteError, OSError) as error:
                 if self._stop.requested:
                     break
                 session.note_error(error)
-                if str(error) != complaint or time.monotonic() - said_at > REPEAT_SECONDS:
+                if complaint.is_new(error):
                     hint = f" Hint: {error.hint}" if isinstance(error, LondisteError) and error.hint else ""
                     log.error("%s.%s Trying again", str(error).rstrip("."), hint)
-                    complaint, said_at = str(error), time.monotonic()
                 # The subscriber's connection, if there is one, holds the consumer's lock meanwhile: a replay that waits
                 # for the provider is a replay at work, for `status` and for others that want to take over.
                 session.rest()
-                self._stop.wait(backoff.next_delay())
+                self._stop.wait((outage if isinstance(error, ConnectionLost) else failure).next_delay())
             finally:
                 session.close()
 
@@ -202,11 +207,12 @@ class Session:
 
     # --- working --------------------------------------------------------------------------------------------
 
-    def run_until_stopped(self, backoff: Backoff) -> None:
-        """Apply batches as ticks come."""
+    def run_until_stopped(self, works: Callable[[], None]) -> None:
+        """Apply batches as ticks come; `works` is called whenever a round has gone well."""
         while not self._stop.requested:
-            if self._turn():
-                backoff.reset()
+            busy = self._turn()
+            works()
+            if busy:
                 continue
             if 0 < self._settings.connection_lifetime < time.monotonic() - self._opened:
                 log.debug("connections are old, opening new ones")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from londiste_lite.connection_watch import look_after
 from londiste_lite.db import Database, connect
 from londiste_lite.errors import ConfigError, PrivilegeMissing
 
@@ -37,7 +38,7 @@ class ReplaySettings:
 
 def open_provider(settings: ReplaySettings, role: str) -> Database:
     """Open a connection to the provider for reading events."""
-    return connect(settings.provider_dsn, job=settings.job, role=role)
+    return look_after(connect(settings.provider_dsn, job=settings.job, role=role))
 
 
 def open_subscriber(settings: ReplaySettings, role: str) -> tuple[Database, bool]:
@@ -46,7 +47,7 @@ def open_subscriber(settings: ReplaySettings, role: str) -> tuple[Database, bool
     They do not fire under `session_replication_role = replica`, which a superuser may set, or whoever was granted it.
     """
     tuned = {"work_mem": "128MB", "temp_buffers": "32MB", "maintenance_work_mem": "256MB", "synchronous_commit": "on"}
-    db = connect(settings.subscriber_dsn, job=settings.job, role=role, settings=tuned)
+    db = look_after(connect(settings.subscriber_dsn, job=settings.job, role=role, settings=tuned))
     try:
         db.script("set session_replication_role = replica")
     except PrivilegeMissing:

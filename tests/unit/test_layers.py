@@ -21,11 +21,12 @@ LAYERS: dict[str, set[str]] = {
         "backoff",
         "snapshots",
         "crash_points",
+        "complaint",
         "script_text",
         "progress_report",
     },
     "1 the outside world": {
-        *("options", "option_values", "ini_text", "config", "logs", "db", "sqlfiles", "pidfile"),
+        *("options", "option_values", "ini_text", "config", "logs", "db", "sqlfiles", "pidfile", "connection_watch"),
     },
     "2 what exists in the database": {
         *("schema", "event_queue", "events", "published", "subscribed", "routing", "table_state", "sequences"),
