@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from londiste_lite.errors import LondisteError
 from londiste_lite.replay.loop import Replay
+from londiste_lite.replay.observer import ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.stop_flag import StopFlag
 from londiste_lite.ticker import Ticker, TickerSettings
@@ -26,13 +27,16 @@ _PACE = 0.1
 
 
 def run_replay(
-    settings: ReplaySettings, stop: StopFlag, read_again: Callable[[], ReplaySettings] | None = None
+    settings: ReplaySettings,
+    stop: StopFlag,
+    read_again: Callable[[], ReplaySettings] | None = None,
+    observer: ReplayObserver | None = None,
 ) -> None:
     """Replay until the stop flag is set; `read_again` gives the settings after a request to reload."""
 
     def works(current: ReplaySettings, inner: StopFlag) -> list[Callable[[], None]]:
         ticker = Ticker(TickerSettings(current.provider_dsn, current.job, quiet=True), inner)
-        return [Replay(current, inner).run, ticker.run]
+        return [Replay(current, inner, observer).run, ticker.run]
 
     _run(settings, works, stop, read_again)
 

@@ -18,6 +18,7 @@ from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import TableName
 from londiste_lite.replay import position
 from londiste_lite.replay.batch import BatchRunner, Window
+from londiste_lite.replay.observer import Nobody, ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber, same_database
 from londiste_lite.replay.window import MOST_TICKS, choose_end
 from londiste_lite.sequences import SequenceSync
@@ -43,9 +44,10 @@ LOCK_SECONDS = 1.0
 class Replay:
     """Applies a queue to one subscriber until stopped."""
 
-    def __init__(self, settings: ReplaySettings, stop: StopFlag) -> None:
+    def __init__(self, settings: ReplaySettings, stop: StopFlag, observer: ReplayObserver | None = None) -> None:
         self._settings = settings
         self._stop = stop
+        self._observer = observer or Nobody()
 
     def run(self) -> None:
         """Work until the stop flag is set, through restarts of both servers. Raises only what is a bug."""
@@ -57,9 +59,11 @@ class Replay:
             outage.reset()
             failure.reset()
             complaint.over()
+            self._observer.works()
 
         while not self._stop.requested:
             session = Session(self._settings, self._stop)
+            session.observer = self._observer
             try:
                 session.open()
                 session.run_until_stopped(works)
@@ -67,6 +71,7 @@ class Replay:
                 if self._stop.requested:
                     break
                 session.note_error(error)
+                self._observer.error(error)
                 if complaint.is_new(error):
                     hint = f" Hint: {error.hint}" if isinstance(error, LondisteError) and error.hint else ""
                     log.error("%s.%s Trying again", str(error).rstrip("."), hint)
@@ -95,6 +100,7 @@ class Session:
 
     provider: Database
     subscriber: Database
+    observer: ReplayObserver = Nobody()
 
     def __init__(self, settings: ReplaySettings, stop: StopFlag) -> None:
         self._settings = settings
@@ -327,6 +333,7 @@ class Session:
         counts = self._runner.run(Window(self._at.snapshot, end.snapshot, wanted, after, with_scripts=True), finish)
         self._sequences.committed()
         rows = sum(c.total for c in counts.values())
+        self.observer.batch(time.monotonic() - begun, rows)
         if rows:
             log.info(
                 "applied ticks %d to %d: %d rows in %d tables, %.2f s",
