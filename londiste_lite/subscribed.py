@@ -103,6 +103,13 @@ def remove_table(db: Database, queue: str, table: TableName) -> bool:
     return bool(db.rows("subscribed.remove_table", queue=queue, table=str(table)))
 
 
+def lock_table(db: Database, queue: str, table: TableName) -> Subscribed | None:
+    """Lock the subscription of a table until the end of this transaction and return it, None when there is none."""
+    if not db.rows("subscribed.lock_table", queue=queue, table=str(table)):
+        return None
+    return next((t for t in tables(db, queue) if t.table == table), None)
+
+
 def set_state(
     db: Database, queue: str, table: TableName, before: TableState, after: TableState, snapshot: str | None = None
 ) -> bool:

@@ -7,11 +7,9 @@ from typing import Annotated
 import typer
 
 from londiste_lite import output
-from londiste_lite.compare.run import Comparison, Failed, compare
-from londiste_lite.config import LondisteSettings
+from londiste_lite.compare.run import Comparison, Failed, compare, settings_of
 from londiste_lite.context import Context
 from londiste_lite.errors import DifferencesFound, LondisteError
-from londiste_lite.replay.settings import ReplaySettings
 
 SHOWN = 20
 COLUMNS = ("table", "source_rows", "target_rows", "missing", "extra", "changed", "equal")
@@ -31,22 +29,9 @@ def register(app: typer.Typer) -> None:
         settings = context.londiste()
         with output.progress("compare") as told:
             found = context.run(
-                lambda stop: list(compare(compare_settings(settings), tables or [], settings.compare_sql, stop, told))
+                lambda stop: list(compare(settings_of(settings), tables or [], settings.compare_sql, stop, told))
             )
         _show(found, json)
-
-
-def compare_settings(settings: LondisteSettings) -> ReplaySettings:
-    """Return what the engine needs of an INI's settings."""
-    return ReplaySettings(
-        provider_dsn=settings.provider_db,
-        subscriber_dsn=settings.subscriber_db,
-        queue=settings.queue,
-        consumer=settings.consumer,
-        job=settings.job_name,
-        node=settings.node,
-        lock_timeout=settings.lock_timeout,
-    )
 
 
 def _show(found: list[Comparison | Failed], json: bool) -> None:

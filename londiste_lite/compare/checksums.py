@@ -81,9 +81,9 @@ def rows_sql(side: Side, hashing: Hashing, buckets: int, wanted: Sequence[int]) 
     )
 
 
-def lookup_sql(side: Side, hashing: Hashing, columns: str = "", *, anywhere: bool = False) -> str:
+def lookup_sql(side: Side, hashing: Hashing, columns: str = "", *, anywhere: bool = False, lock: bool = False) -> str:
     """Return the query for rows by key: (number, key, hash of the row, `columns` more). Its parameters are one array of
-    texts per part of the key. `anywhere` finds rows that do not belong here too."""
+    texts per part of the key. `anywhere` finds rows that do not belong here too, `lock` locks them for a change."""
     parts = [f"londiste_wanted.londiste_k{n}" for n in range(1, len(side.key) + 1)]
     arrays = ", ".join("pg_catalog.unnest(%s::pg_catalog.text[])" for _ in side.key)
     names = ", ".join(f"londiste_k{n}" for n in range(1, len(side.key) + 1))
@@ -93,7 +93,7 @@ def lookup_sql(side: Side, hashing: Hashing, columns: str = "", *, anywhere: boo
     return (
         f"select londiste_wanted.londiste_nr, londiste_found.* from rows from ({arrays}) with ordinality "
         f"londiste_wanted ({names}, londiste_nr), lateral (select {found} from {_percent(side.table.target)}"
-        f"{where}{match}) londiste_found order by 1"
+        f"{where}{match}{' for update' if lock else ''}) londiste_found order by 1"
     )
 
 

@@ -20,6 +20,7 @@ from londiste_lite.compare.differences import (
 )
 from londiste_lite.compare.moment import Moment, NotComparable, Sides
 from londiste_lite.compare.shape import Shape, build_shape
+from londiste_lite.config import LondisteSettings
 from londiste_lite.db import Database, Row
 from londiste_lite.errors import ConnectionLost, LondisteError, StopRequested
 from londiste_lite.names import TableName, quote_literal
@@ -62,6 +63,19 @@ class Failed:
     error: LondisteError
 
 
+def settings_of(settings: LondisteSettings) -> ReplaySettings:
+    """Return what comparing and repairing need of an INI's settings."""
+    return ReplaySettings(
+        provider_dsn=settings.provider_db,
+        subscriber_dsn=settings.subscriber_db,
+        queue=settings.queue,
+        consumer=settings.consumer,
+        job=settings.job_name,
+        node=settings.node,
+        lock_timeout=settings.lock_timeout,
+    )
+
+
 def choose_tables(subscriber: Database, queue: str, patterns: Sequence[str]) -> list[TableName]:
     """Return the subscribed tables that the patterns mean, all of them without patterns. Raises ObjectNotFound."""
     names = [t.table for t in subscribed.tables(subscriber, queue)]
@@ -97,7 +111,7 @@ class Comparing:
         self._sides = sides
         self._stop = stop
         self._told = told
-        self._hashing = choose_hashing(sides.provider, sides.subscriber)
+        self.hashing = choose_hashing(sides.provider, sides.subscriber)
 
     def table(self, table: TableName) -> Comparison:
         """Compare a table by checksums. Raises NotComparable, SchemaDrift, DatabaseError."""
@@ -156,7 +170,7 @@ class Comparing:
         return still, misplaced
 
     def _looker(self, moment: Moment, shape: Shape) -> Looker:
-        return Looker(moment.provider, moment.subscriber, shape, self._hashing, self._stop)
+        return Looker(moment.provider, moment.subscriber, shape, self.hashing, self._stop)
 
     # --- a query of the user's own ------------------------------------------------------------------------------
 

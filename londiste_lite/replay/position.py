@@ -31,6 +31,12 @@ def stored(subscriber: Database, consumer: str) -> int | None:
     return None if found is None else int(found)
 
 
+def lock(subscriber: Database, consumer: str) -> int | None:
+    """Lock and return the last applied tick: no batch can be applied before the end of this transaction."""
+    found = subscriber.value("position.lock", consumer=consumer)
+    return None if found is None else int(found)
+
+
 def store(subscriber: Database, queue: str, consumer: str, tick: Tick) -> None:
     """Store the last applied tick; belongs into the batch's transaction."""
     subscriber.rows("position.store", consumer=consumer, tick=tick.id, queue=queue, tick_time=tick.time)

@@ -5,6 +5,12 @@ select last_tick_id
 from londiste.completed
 where consumer_id = %(consumer)s
 
+-- name: lock
+select last_tick_id
+from londiste.completed
+where consumer_id = %(consumer)s
+for update
+
 -- name: store
 insert into londiste.completed as c (consumer_id, last_tick_id, queue_name, applied, tick_time)
 values (%(consumer)s, %(tick)s, %(queue)s, pg_catalog.clock_timestamp(), %(tick_time)s)

@@ -20,6 +20,13 @@ where queue_name = %(queue)s
   and table_name = %(table)s
 returning table_name
 
+-- name: lock_table
+select table_name
+from londiste.subscriber_table
+where queue_name = %(queue)s
+  and table_name = %(table)s
+for update
+
 -- name: set_state
 update londiste.subscriber_table
 set merge_state = %(state)s,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -17,6 +14,7 @@ from londiste_lite.names import QualifiedName
 from londiste_lite.progress_report import Silent
 from londiste_lite.stop_flag import StopFlag
 from londiste_lite.triggers.capture_table import Route
+from tests.fixtures.compared import DAMAGE, HOSTILE, SHAPES, fill, moves
 from tests.fixtures.pair import CONSUMER, DEBIAN, DOWN, QUEUE, Pair, in_background
 
 ENTRY = "create table entry (id int primary key, item text, price numeric(8,2))"
@@ -67,53 +65,6 @@ def test_compare__finds_exactly_the_damaged_rows(pair: Pair) -> None:
     assert counts(found) == (2, 2, 2)
 
 
-HOSTILE = 'we"ird {0} %s'
-
-# Name, DDL on the provider, DDL on the subscriber, rows.
-SHAPES = {
-    "empty": ("(id int primary key, v text)", None, None),
-    "plain": (
-        "(id int primary key, v text, f float8, j json)",
-        None,
-        "n, nullif('t' || n, 't3'), n / 3.0, '{\"a\": 1}'",
-    ),
-    "order": (
-        "(id int primary key, a text, b int)",
-        "(mine text default 'x', b int, a text, id int primary key)",
-        "n, 'a', n",
-    ),
-    "types": (
-        "(id int primary key, a numeric(10,4), b char(6), c int, d timestamp, e bool)",
-        "(id bigint primary key, a numeric(8,2), b text, c text, d timestamptz, e text)",
-        "n, n / 3.0, 'b' || n, n, '2020-01-01'::timestamp + n * interval '1s', n % 2 = 0",
-    ),
-    "generated": (
-        "(id int primary key, g int generated always as (id * 2) stored)",
-        "(id int primary key, g int)",
-        "n",
-    ),
-    "composite": ("(a int, b text, c date, v int, primary key (b, a, c))", None, "n % 10, 'k' || n, '2020-01-01', n"),
-    "numbers": ("(n numeric primary key, v text)", None, "n + 0.50, 'v'"),
-    "words": ("(w text primary key, v text)", '(w text collate "POSIX" primary key, v text)', "'Wort' || n, 'v'"),
-    "parted": ("(id int primary key, v text) partition by hash (id)", "(id int primary key, v text)", "n, 'v'"),
-    HOSTILE: ('("a{0}%s" int, "select" text, "k""x" int, primary key ("a{0}%s", "k""x"))', None, "n, 's', n"),
-    "keys only": ("(a int, b int, primary key (a, b))", None, "n, n"),
-}
-
-
-def fill(pair: Pair) -> None:
-    for name, (source, target, values) in SHAPES.items():
-        quoted = '"' + name.replace('"', '""') + '"'
-        more = f"; create table part_{name} partition of {quoted} for values with (modulus 1, remainder 0)"
-        pair.setup_table(
-            f"create table {quoted} {source}" + (more if "partition" in source else ""),
-            name,
-            other_ddl=f"create table {quoted} {target or source}",
-        )
-        if values:
-            pair.provider.run(f"insert into {quoted} select {values} from generate_series(1, 300) n")
-
-
 def test_compare__tables_of_every_shape(pair: Pair) -> None:
     fill(pair)
     pair.start()
@@ -123,15 +74,7 @@ def test_compare__tables_of_every_shape(pair: Pair) -> None:
     assert len(found) == len(SHAPES)
     assert found["public.empty"].source_rows == 0
     assert found["public.parted"].target_rows == 300
-    pair.subscriber.script(
-        """insert into empty values (1, 'extra'); update plain set j = '{"a":1}' where id = 5;
-        update plain set v = '' where id = 3; update "order" set b = 0 where id = 9; update "order" set mine = 'y';
-        update types set a = 0.34 where id = 1; update types set e = 't' where id = 4; update generated set g = 1;
-        delete from composite where b = 'k77'; update numbers set n = 7.5 where n = 7.50;
-        update words set w = 'WORT5' where w = 'Wort5'; delete from parted where id = 42; delete from "keys only"
-        where a = 3; insert into "keys only" values (3, 4);
-        update "we""ird {0} %s" set "select" = 'x' where "k""x" = 8"""
-    )
+    pair.subscriber.script(DAMAGE)
     found = compared(pair)
     differences = {name.partition(".")[2]: [(d.kind, d.key) for d in f.differences] for name, f in found.items()}
     assert {name: sorted(rows) for name, rows in differences.items()} == {
@@ -147,23 +90,6 @@ def test_compare__tables_of_every_shape(pair: Pair) -> None:
         HOSTILE: [("changed", ("8", "8"))],
         "keys only": [("extra", ("3", "4")), ("missing", ("3", "3"))],
     }
-
-
-def moves(pair: Pair, seed: int) -> Callable[[threading.Event], None]:
-    """A writer that moves money, changes keys, and now and then empties a part of the table."""
-
-    def work(ended: threading.Event) -> None:
-        db, dice = pair.connect_provider(), random.Random(seed)
-        while not ended.is_set():
-            a, b, n = dice.randrange(1000), dice.randrange(1000), dice.randrange(100)
-            db.script(
-                f"begin; update entry set price = price - {n} where id = {a};"
-                f"update entry set price = price + {n} where id = {b};"
-                f"delete from entry where id = {1000 + a}; insert into entry values ({1000 + b}, 'new', {n})"
-                f" on conflict (id) do update set item = excluded.item || {n}; commit"
-            )
-
-    return work
 
 
 def test_compare__no_false_difference_at_the_first_look_while_writers_work(pair: Pair) -> None:
