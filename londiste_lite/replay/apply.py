@@ -5,7 +5,8 @@ The caller owns the transaction. `ordered` is the other way, event by event.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from londiste_lite import events, structure
 from londiste_lite.db import Database
@@ -14,7 +15,9 @@ from londiste_lite.foreign_keys import parents_first
 from londiste_lite.names import TableName
 from londiste_lite.replay.catalog import Catalog, Target
 from londiste_lite.replay.compact import Source, TableSql, insert_only
+from londiste_lite.replay.fetch import TypedStream
 from londiste_lite.replay.stage import Group
+from londiste_lite.replay.typed import TypedRead
 from londiste_lite.subscribed import RowCounts, Subscribed
 
 # Of a unique index or an exclusion constraint.
@@ -38,20 +41,38 @@ class TablePlan:
     counts: RowCounts
     truncated: bool
     plain_inserts: bool
+    read: TypedRead | None = None
+    events: int = 0
     expected_deletes: int = 0
-    expected_updates: dict[int, int] | None = None
-    inserts: dict[int, int] | None = None
+    expected_updates: dict[int, int] = field(default_factory=dict)
+    inserts: dict[int, int] = field(default_factory=dict)
 
 
-def build_plans(catalog: Catalog, groups: list[Group], tables: dict[TableName, Subscribed]) -> list[TablePlan]:
-    """Return what is to be done per table. Raises SchemaDrift when a table does not fit."""
-    by_table: dict[TableName, list[Group]] = {}
+def by_table(groups: Sequence[Group]) -> dict[TableName, list[Group]]:
+    """Return the groups of each table, tables in the order of their first events."""
+    found: dict[TableName, list[Group]] = {}
     for group in groups:
-        by_table.setdefault(group.table, []).append(group)
-    return [_build_plan(catalog, catalog.target(tables[name]), found) for name, found in by_table.items()]
+        found.setdefault(group.table, []).append(group)
+    return found
 
 
-def _build_plan(catalog: Catalog, target: Target, groups: list[Group]) -> TablePlan:
+def build_plans(
+    catalog: Catalog,
+    groups: Sequence[Group],
+    tables: Mapping[TableName, Subscribed],
+    reads: Mapping[TableName, TypedRead] | None = None,
+) -> list[TablePlan]:
+    """Return what is to be done per table. Raises SchemaDrift when a table does not fit.
+
+    `reads` has the tables whose events the provider sends in columns; those of the others are staged.
+    """
+    return [
+        _build_plan(catalog, catalog.target(tables[name]), found, (reads or {}).get(name))
+        for name, found in by_table(groups).items()
+    ]
+
+
+def _build_plan(catalog: Catalog, target: Target, groups: list[Group], read: TypedRead | None) -> TablePlan:
     truncates = [g.last for g in groups if g.operation == events.TRUNCATE]
     after = max(truncates) if truncates else None
     rows = [g for g in groups if g.operation != events.TRUNCATE and (after is None or g.last > after)]
@@ -64,13 +85,15 @@ def _build_plan(catalog: Catalog, target: Target, groups: list[Group]) -> TableP
         mapping = mappings[shape]
         types = tuple(sorted(g.type_text for g in members))
         sources.append(Source(number, str(target.name), types, attnums, mapping, catalog.row_type(mapping)))
-    sql = TableSql(target.table, target.key, tuple(sources), "", "", after)
+    sql = TableSql(target.table, target.key, tuple(sources), after)
     counts = RowCounts(
         inserted=sum(g.count for g in rows if g.operation == events.INSERT),
         updated=sum(g.count for g in rows if g.operation == events.UPDATE),
         deleted=sum(g.count for g in rows if g.operation == events.DELETE),
     )
-    return TablePlan(target, sql, counts, bool(truncates), insert_only([g.operation for g in rows]))
+    plan = TablePlan(target, sql, counts, bool(truncates), insert_only([g.operation for g in rows]), read)
+    plan.events = sum(g.count for g in rows)
+    return plan
 
 
 class BulkApply:
@@ -81,9 +104,19 @@ class BulkApply:
         self._catalog = catalog
         self._checks_fire = checks_fire
 
-    def apply(self, groups: list[Group], tables: dict[TableName, Subscribed]) -> dict[TableName, RowCounts]:
-        """Apply what is staged; return the counts per table. Raises DatabaseError, SchemaDrift, ForeignKeyCycle."""
-        plans = self._in_order(build_plans(self._catalog, groups, tables))
+    def apply(
+        self,
+        groups: Sequence[Group],
+        tables: Mapping[TableName, Subscribed],
+        reads: Mapping[TableName, TypedRead] | None = None,
+        stream: TypedStream | None = None,
+    ) -> dict[TableName, RowCounts]:
+        """Apply what is staged, and through `stream` the tables of `reads`; return the counts per table.
+
+        Raises DatabaseError, SchemaDrift, ForeignKeyCycle.
+        """
+        self._stream = stream
+        plans = self._in_order(build_plans(self._catalog, groups, tables, reads))
         for plan in reversed(plans):
             if plan.truncated:
                 empty_table(self._db, plan.target)
@@ -106,21 +139,48 @@ class BulkApply:
         return [by_local[name] for name in order]
 
     def _compact(self, plan: TablePlan) -> None:
-        plan.sql = replace(plan.sql, winners=self._catalog.made(plan.target.name, plan.sql.create_winners()))
-        self._db.script(plan.sql.fill_winners())
-        plan.expected_updates, plan.inserts = {}, {}
+        """Bring the events to one per key, and tell what is expected of them."""
+        name = plan.target.name
+        plan.sql = replace(plan.sql, parsed=self._catalog.made(name, plan.sql.create_parsed()), winners="")
+        if plan.read is not None:
+            self._copy(plan, plan.read, plan.read.parsed(plan.sql), plan.sql.copy_parsed())
+        else:
+            self._db.script(plan.sql.fill_parsed())
+        if plan.events > 1 and self._db.run(plan.sql.has_repeated_keys())[0][0]:
+            plan.sql = replace(plan.sql, winners=self._catalog.made(name, plan.sql.create_winners()))
+            self._db.script(plan.sql.fill_winners())
+        elif plan.sql.after is None and len(plan.sql.row_sources) < 2:
+            self._expect(plan, plan.counts.deleted, plan.counts.updated, plan.counts.inserted)
+            return
+        self._expect(plan, 0, 0, 0)
         for deleted, existed, src, count in self._db.run(plan.sql.count_winners()):
+            number = int(src) if len(plan.sql.row_sources) > 1 else _only_number(plan)
             if deleted:
                 plan.expected_deletes += int(count) if existed else 0
             elif existed:
-                plan.expected_updates[int(src)] = int(count)
+                plan.expected_updates[number] = int(count)
             else:
-                plan.inserts[int(src)] = int(count)
+                plan.inserts[number] = int(count)
+
+    def _expect(self, plan: TablePlan, deletes: int, updates: int, inserts: int) -> None:
+        plan.expected_deletes = deletes
+        plan.expected_updates = {_only_number(plan): updates}
+        plan.inserts = {_only_number(plan): inserts}
+
+    def _copy(self, plan: TablePlan, read: TypedRead, columns: str, copy_in: str) -> None:
+        assert self._stream is not None
+        more = []
+        if plan.truncated:
+            more = ["pg_catalog.left(ev_type, 1) <> 'R'", f"ev_id > {plan.sql.after}"]
+        self._stream.copy(plan.target.name, read, columns, more, copy_in)
 
     def _delete(self, plan: TablePlan) -> None:
         if plan.plain_inserts or not any(t[0] == "D" for s in plan.sql.sources for t in s.types):
             return
-        deleted, unexpected = self._db.run(plan.sql.delete())[0]
+        if plan.sql.winners:
+            deleted, unexpected = self._db.run(plan.sql.delete())[0]
+        else:
+            deleted, unexpected = self._db.count(plan.sql.delete()), 0
         plan.counts.conflicts += plan.expected_deletes - int(deleted) + int(unexpected)
 
     def _upsert(self, plan: TablePlan) -> None:
@@ -132,11 +192,13 @@ class BulkApply:
         conflicts = plan.counts.conflicts
         try:
             with self._db.savepoint():
-                if plan.plain_inserts:
+                if not plan.plain_inserts:
+                    self._update_and_insert(plan)
+                elif plan.read is not None:
+                    self._copy(plan, plan.read, plan.read.rows(), plan.sql.copy_all(plan.sql.sources[0]))
+                else:
                     for source in plan.sql.sources:
                         self._db.script(plan.sql.insert_all(source))
-                else:
-                    self._update_and_insert(plan)
         except DatabaseError as error:
             if error.sqlstate not in TRIPPED:
                 raise
@@ -144,16 +206,14 @@ class BulkApply:
             self._carefully(plan)
 
     def _update_and_insert(self, plan: TablePlan) -> None:
-        assert plan.expected_updates is not None
-        assert plan.inserts is not None
-        for source in plan.sql.sources:
+        for source in plan.sql.row_sources:
             expected = plan.expected_updates.get(source.number, 0)
             if not expected:
                 continue
             update = plan.sql.update(source)
             if update is None or self._db.count(update) < expected:
                 plan.counts.conflicts += self._db.count(plan.sql.insert_missing(source))
-        for source in plan.sql.sources:
+        for source in plan.sql.row_sources:
             if plan.inserts.get(source.number):
                 self._db.script(plan.sql.insert_new(source))
 
@@ -176,6 +236,11 @@ class BulkApply:
         found = structure.find_table(self._db, target.table.name)
         if found is None or found.columns != target.table.columns:
             raise DefinitionChanged
+
+
+def _only_number(plan: TablePlan) -> int:
+    """The number of a table's one source with rows, any when there is none."""
+    return next((s.number for s in plan.sql.row_sources), 0)
 
 
 def empty_table(db: Database, target: Target) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from londiste_lite import crash_points, scripts
@@ -13,8 +14,11 @@ from londiste_lite.event_queue import Queue
 from londiste_lite.events import UnknownEvent
 from londiste_lite.names import TableName
 from londiste_lite.replay import fetch, ordered, stage
-from londiste_lite.replay.apply import BulkApply, ForeignKeyCycle
+from londiste_lite.replay.apply import BulkApply, ForeignKeyCycle, by_table
 from londiste_lite.replay.catalog import Catalog
+from londiste_lite.replay.fetch import EventWindow, TypedStream
+from londiste_lite.replay.stage import Group
+from londiste_lite.replay.typed import TypedRead
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.subscribed import RowCounts, Subscribed
 
@@ -22,6 +26,13 @@ log = logging.getLogger(__name__)
 
 # Not the event's fault: the same batch will go through when it is tried again.
 TRANSIENT = frozenset({"40001", "40P01", "55P03", "57014", "53100", "53200", "53300", "25P03", "25P04"})
+
+
+# A table gets a stream of its own when it has that many events and that share of the batch, or is alone in it.
+LEAST_TYPED = 1000
+MOST_STREAMS = 8
+# Batches that only went through when the provider did not read the events, until it is no longer asked to.
+MOST_TYPED_FAILURES = 3
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,18 @@ class Window:
     tables: Sequence[Subscribed]
     after: Mapping[TableName, str]
     with_scripts: bool = False
+
+
+@contextlib.contextmanager
+def _unknown_named() -> Iterator[None]:
+    """Turn an event that no capture trigger writes into a ReplayError."""
+    try:
+        yield
+    except UnknownEvent as error:
+        raise ReplayError(
+            f"the queue holds an event that no capture trigger writes: {error}",
+            hint="Something else inserts into this queue; give it a queue of its own.",
+        ) from error
 
 
 def _add(total: dict[TableName, RowCounts], more: dict[TableName, RowCounts]) -> None:
@@ -75,6 +98,9 @@ class BatchRunner:
         self._node = node
         self._catalog = Catalog(provider, subscriber)
         self._bulk = BulkApply(subscriber, self._catalog, checks_fire=checks_fire)
+        self._read_typed = True
+        self._typed_used = False
+        self._typed_failures = 0
         stage.prepare(subscriber)
 
     def run(
@@ -82,28 +108,37 @@ class BatchRunner:
     ) -> dict[TableName, RowCounts]:
         """Apply one window; `finish` runs in the same transaction with the counts and stores the position.
 
-        When the set-based way fails, what is cached of the tables is forgotten and it is tried once more, then event
-        by event, which names the culprit. Raises ReplayError for it, SchemaDrift, ConnectionLost, or DatabaseError.
+        When the set-based way fails, what is cached of the tables is forgotten and it is tried once more with all
+        events staged, then event by event, which names the culprit. Raises ReplayError for it, SchemaDrift,
+        ConnectionLost, or DatabaseError.
         """
         modes = [self._mode] if self._mode == "ordered" else ["bulk", "bulk", "ordered"]
-        if not self._catalog.warm:
-            modes = modes[-2:] if len(modes) > 1 else modes
+        warm = self._catalog.warm
+        self._read_typed = self._typed_failures < MOST_TYPED_FAILURES
+        typed_failed = self._typed_used = False
         while True:
             mode = modes.pop(0)
             try:
-                return self._attempt(window, finish, mode, point)
+                counts = self._attempt(window, finish, mode, point)
             except (SchemaDrift, DatabaseError) as error:
                 self._catalog.forget()
                 if isinstance(error, ConnectionLost | QueryCanceled):
                     raise
                 if isinstance(error, DatabaseError) and error.sqlstate in TRANSIENT:
                     raise
+                if not warm and not self._typed_used:
+                    modes = modes[-1:]
                 if not modes or (isinstance(error, SchemaDrift) and modes == ["ordered"]):
                     raise self._named(error, mode) from error
+                warm, typed_failed, self._read_typed = False, self._typed_used or typed_failed, False
                 log.info("batch failed (%s), trying again %s", error, "event by event" if len(modes) == 1 else "afresh")
             except BaseException:
                 self._catalog.forget()
                 raise
+            else:
+                if self._typed_used or (typed_failed and mode == "bulk"):
+                    self._typed_failures = self._typed_failures + 1 if typed_failed else 0
+                return counts
 
     def _attempt(
         self, window: Window, finish: Callable[[dict[TableName, RowCounts]], None], mode: str, point: str
@@ -112,32 +147,81 @@ class BatchRunner:
         with self.subscriber.transaction():
             counts: dict[TableName, RowCounts] = {}
             scripts_of = self._script_transactions(window)
-            if (tables or scripts_of) and self._load(window, scripts_of):
-                crash_points.reached(f"{point}-staged")
-                waiting = stage.staged_scripts(self.subscriber) if scripts_of else []
-                if waiting and self._before_scripts is not None:
-                    self._before_scripts()
-                for script in waiting:
-                    stage.hold_back(self.subscriber, script.event_id)
-                    _add(counts, self._apply_staged(mode, tables))
-                    scripts.replay(self.subscriber, self._queue.name, script)
-                    self._catalog.forget()
-                    stage.bring_back(self.subscriber)
-                _add(counts, self._apply_staged(mode, tables))
+            if scripts_of:
+                counts = self._apply_with_scripts(window, scripts_of, mode, point)
+            elif tables:
+                counts = self._apply_rows(window, mode, point)
             finish(counts)
             crash_points.reached(f"{point}-applied")
         crash_points.reached(f"{point}-committed")
         return counts
 
+    def _apply_with_scripts(
+        self, window: Window, scripts_of: Sequence[int], mode: str, point: str
+    ) -> dict[TableName, RowCounts]:
+        """Stage all events, and apply what lies between the scripts."""
+        tables = {s.table: s for s in window.tables}
+        counts: dict[TableName, RowCounts] = {}
+        if not self._stage(self._events(window), list(tables), scripts_of):
+            return counts
+        crash_points.reached(f"{point}-staged")
+        waiting = stage.staged_scripts(self.subscriber)
+        if waiting and self._before_scripts is not None:
+            self._before_scripts()
+        for script in waiting:
+            stage.hold_back(self.subscriber, script.event_id)
+            _add(counts, self._apply_staged(mode, tables))
+            scripts.replay(self.subscriber, self._queue.name, script)
+            self._catalog.forget()
+            stage.bring_back(self.subscriber)
+        _add(counts, self._apply_staged(mode, tables))
+        return counts
+
+    def _apply_rows(self, window: Window, mode: str, point: str) -> dict[TableName, RowCounts]:
+        """Apply a window without scripts: large tables straight from the provider, the others through the stage."""
+        tables = {s.table: s for s in window.tables}
+        found = self._events(window)
+        with _unknown_named():
+            groups = stage.groups_of(self._provider, f"({found.select(list(tables), stage.GROUP_COLUMNS)})")
+        if not groups:
+            return {}
+        reads = self._typed_reads(groups, tables) if mode == "bulk" and self._read_typed else {}
+        self._typed_used = bool(reads)
+        staged = [name for name in by_table(groups) if name not in reads]
+        if staged:
+            self._stage(found, staged)
+        crash_points.reached(f"{point}-staged")
+        if mode == "bulk":
+            try:
+                stream = TypedStream(self._provider, self.subscriber, found)
+                counts = self._bulk.apply(groups, tables, reads, stream)
+            except ForeignKeyCycle:
+                log.debug("foreign keys form a circle, applying event by event")
+                if reads:
+                    self._stage(found, list(reads))
+            else:
+                return counts
+        return ordered.apply(self.subscriber, self._catalog, groups, tables)
+
+    def _typed_reads(
+        self, groups: Sequence[Group], tables: Mapping[TableName, Subscribed]
+    ) -> dict[TableName, TypedRead]:
+        """Return the tables that are worth a stream of their own, and that the provider can read."""
+        total = sum(g.count for g in groups)
+        reads: dict[TableName, TypedRead] = {}
+        for name, members in by_table(groups).items():
+            count = sum(g.count for g in members)
+            if count < total and (count < LEAST_TYPED or count * MOST_STREAMS < total):
+                continue
+            read = self._catalog.typed_read(self._catalog.target(tables[name]), members)
+            if read is not None:
+                reads[name] = read
+        return reads
+
     def _apply_staged(self, mode: str, tables: dict[TableName, Subscribed]) -> dict[TableName, RowCounts]:
         """Apply what is in the stage."""
-        try:
+        with _unknown_named():
             groups = stage.groups(self.subscriber)
-        except UnknownEvent as error:
-            raise ReplayError(
-                f"the queue holds an event that no capture trigger writes: {error}",
-                hint="Something else inserts into this queue; give it a queue of its own.",
-            ) from error
         if mode == "bulk":
             try:
                 return self._bulk.apply(groups, tables)
@@ -153,11 +237,13 @@ class BatchRunner:
         found = scripts.transactions_between(self._provider, self._queue.name, start.xmin, end.xmax)
         return [txid for txid in found if end.sees(txid) and not start.sees(txid)]
 
-    def _load(self, window: Window, scripts_of: Sequence[int]) -> int:
-        """Stream the window's events into the stage; return how many there are."""
+    def _events(self, window: Window) -> EventWindow:
         start, end = Snapshot.parse(window.start), Snapshot.parse(window.end)
-        conditions = fetch.table_conditions([s.table for s in window.tables], window.after, self._node, scripts_of)
-        select = fetch.events_between(self._queue.event_table, start, end, conditions, stage.EVENT_COLUMNS)
+        return EventWindow(self._queue.event_table, start, end, window.after, self._node)
+
+    def _stage(self, found: EventWindow, tables: Sequence[TableName], scripts_of: Sequence[int] = ()) -> int:
+        """Stream events into the stage; return how many there are."""
+        select = found.select(tables, stage.EVENT_COLUMNS, scripts=scripts_of)
         return fetch.pump(self._provider, f"copy ({select}) to stdout", self.subscriber, stage.COPY_IN)
 
     def _named(self, error: DatabaseError | SchemaDrift, mode: str) -> ReplayError | DatabaseError:

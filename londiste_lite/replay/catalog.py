@@ -7,16 +7,18 @@ and after an error that a changed definition may have caused.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from londiste_lite import structure
+from londiste_lite import events, structure
 from londiste_lite.db import Database
 from londiste_lite.errors import SchemaDrift
 from londiste_lite.events import Shape
 from londiste_lite.names import TableName
 from londiste_lite.replay.compact import KeyColumn
 from londiste_lite.replay.mapping import Mapping, map_shape
+from londiste_lite.replay.stage import Group
+from londiste_lite.replay.typed import TypedRead, full_shape, row_expression
 from londiste_lite.structure import Equality, Table
 from londiste_lite.subscribed import Subscribed
 
@@ -132,6 +134,25 @@ class Catalog:
                 table=str(target.name),
             )
         return found
+
+    def typed_read(self, target: Target, groups: Sequence[Group]) -> TypedRead | None:
+        """Return how the provider reads these events of one table in columns, None when it cannot."""
+        self.mappings(target, {g.shape for g in groups if g.operation != events.TRUNCATE})
+        provider = self._provider_tables.get(target.name)
+        row = row_expression(provider, groups) if provider is not None else None
+        if provider is None or row is None:
+            return None
+        shape = full_shape(provider)
+        try:
+            mapping = self.mappings(target, {shape})[shape]
+        except SchemaDrift:  # in columns that these events do not carry
+            return None
+        keys = {k.name for k in target.key}
+        cast = {f.column.name for f in mapping.fields if f.column is not None and f.cast}
+        # COPY reads text as the column's type; where the types differ, a cast has to do it.
+        if cast & keys or (cast and all(g.operation == events.INSERT for g in groups)):
+            return None
+        return TypedRead(provider, mapping, row)
 
     def row_type(self, mapping: Mapping) -> str:
         """Return a composite type with the fields' types, creating it in this session when needed."""

@@ -1,7 +1,8 @@
 """SQL that turns staged events of one table into one final state per key, and that state into the table. Pure.
 
-Vocabulary: a *source* is a set of staged events with one shape; the *winners* are, per key, the last event together
-with the first operation that the key saw, which tells what state the key was expected in.
+Vocabulary: a *source* is a set of events with one shape; *parsed* events have their columns' types; the *winners* are,
+per key, the last event together with the first operation that the key saw, which tells what state the key was expected
+in. A batch that holds each key once needs no winners: the parsed events are them.
 """
 
 from __future__ import annotations
@@ -70,23 +71,37 @@ class Source:
 class TableSql:
     """The statements for one table of one batch.
 
-    `winners` names the temporary table of winners: op, first, src, k1.., r0..; `saved` one like the table, for
-    columns that only the subscriber has.
+    `parsed` names the temporary table of the events with their columns' types: ev_id, op, src, k1.., r0c1..; `winners`
+    the one with the last of them per key and with `first`, empty while the parsed ones are the winners because no key
+    has two events; `saved` one like the table, for columns that only the subscriber has.
     """
 
     table: Table
     key: tuple[KeyColumn, ...]
     sources: tuple[Source, ...]
-    winners: str
-    saved: str
     after: int | None
+    parsed: str = ""
+    winners: str = ""
+    saved: str = ""
 
     # --- pieces ---------------------------------------------------------------------------------------------
 
     @property
-    def _row_sources(self) -> tuple[Source, ...]:
+    def row_sources(self) -> tuple[Source, ...]:
         """Sources that hold inserts or updates, whose whole row is kept."""
         return tuple(s for s in self.sources if any(t[0] != "D" for t in s.types))
+
+    @property
+    def _operations(self) -> set[str]:
+        return {t[0] for s in self.sources for t in s.types}
+
+    @property
+    def _from(self) -> str:
+        return f"{self.winners or self.parsed} w"
+
+    @property
+    def _first(self) -> str:
+        return "w.first" if self.winners else "w.op"
 
     def _match(self, table: str, winner: str) -> str:
         return " and ".join(
@@ -100,8 +115,51 @@ class TableSql:
     def _columns(self, source: Source) -> str:
         return ", ".join(quote_ident(c) for c in source.writable)
 
-    def _values(self, source: Source, row: str) -> str:
-        return ", ".join(source.value(row, c) for c in source.writable)
+    def _key_number(self, source: Source, place: int) -> int | None:
+        """The number of the key column that holds a source's field already, None when none does."""
+        field = source.mapping.fields[place - 1]
+        if field.column is None or field.cast:
+            return None
+        return next((n for n, k in enumerate(self.key, 1) if k.name == field.column.name), None)
+
+    def _stored(self, source: Source) -> list[int]:
+        """Places of a source's fields that are kept beside the key."""
+        fields = enumerate(source.mapping.fields, 1)
+        return [place for place, f in fields if f.column is not None and self._key_number(source, place) is None]
+
+    def _value(self, source: Source, column: str) -> str:
+        """The expression for a subscriber column out of the winner `w`."""
+        place = source.mapping.position(column)
+        number = self._key_number(source, place)
+        if number is not None:
+            return f"w.k{number}"
+        cast = source.mapping.fields[place - 1].cast
+        return f"w.r{source.number}c{place}" + (f"::{cast}" if cast else "")
+
+    def _values(self, source: Source) -> str:
+        return ", ".join(self._value(source, c) for c in source.writable)
+
+    def _where(self, *conditions: str | None) -> str:
+        found = " and ".join(c for c in conditions if c)
+        return f" where {found}" if found else ""
+
+    # Conditions that always hold are left out: the planner knows nothing of temporary tables and takes each for a
+    # reason to expect few rows.
+
+    def _of(self, source: Source) -> str | None:
+        return f"w.src = {source.number}" if len(self.row_sources) > 1 else None
+
+    @property
+    def _stays(self) -> str | None:
+        return "w.op <> 'D'" if "D" in self._operations else None
+
+    @property
+    def _is_new(self) -> str | None:
+        return f"{self._first} = 'I'" if self._operations != {"I"} else None
+
+    @property
+    def _was_there(self) -> str | None:
+        return f"{self._first} <> 'I'" if "I" in self._operations else None
 
     def extra_columns(self, source: Source) -> list[str]:
         """Columns of the subscriber that the source does not set and that hold values of their own."""
@@ -109,47 +167,81 @@ class TableSql:
 
     # --- statements -----------------------------------------------------------------------------------------
 
+    def _create(self, more: str) -> str:
+        src = ", src int2" if len(self.row_sources) > 1 else ""
+        keys = "".join(f", k{n} {_typed(k)}" for n, k in enumerate(self.key, 1))
+        rows = "".join(
+            f", r{s.number}c{p} {s.mapping.fields[p - 1].type}" for s in self.row_sources for p in self._stored(s)
+        )
+        return f'create temp table {{name}} ({more}, op "char"{src}{keys}{rows}) on commit delete rows'
+
+    def create_parsed(self) -> str:
+        """DDL of the parsed events' table, its name left as `{name}`."""
+        return self._create("ev_id int8")
+
     def create_winners(self) -> str:
         """DDL of the winners' table, its name left as `{name}`."""
-        keys = "".join(f", k{n} {_typed(k)}" for n, k in enumerate(self.key, 1))
-        rows = "".join(f", r{s.number} {s.row_type}" for s in self._row_sources)
-        return f'create temp table {{name}} (op "char", first "char", src int2{keys}{rows}) on commit delete rows'
+        return self._create('first "char"')
+
+    @property
+    def _kept(self) -> str:
+        """The columns that parsed events and winners have in common."""
+        src = "src, " if len(self.row_sources) > 1 else ""
+        rows = "".join(f", r{s.number}c{p}" for s in self.row_sources for p in self._stored(s))
+        return f"op, {src}{self._keys}{rows}"
+
+    def fill_parsed(self) -> str:
+        """INSERT of the staged events, each text parsed once."""
+        pieces = []
+        for s in self.sources:
+            src = f"{s.number}::int2, " if len(self.row_sources) > 1 else ""
+            keys = ", ".join(s.value("r", k.name) for k in self.key)
+            rows = "".join(
+                f", (r).c{p}" if s is other else f", null::{other.mapping.fields[p - 1].type}"
+                for other in self.row_sources
+                for p in self._stored(other)
+            )
+            pieces.append(f"select ev_id, op, {src}{keys}{rows} from {s.rows(self.after)} x")
+        return f"insert into {self.parsed} (ev_id, {self._kept}) {' union all '.join(pieces)}"
+
+    def has_repeated_keys(self) -> str:
+        """Whether any key has two events."""
+        if len(self.key) == 1:
+            # By sorting, which costs little where the keys come in order.
+            return f"select pg_catalog.count(distinct k1) < pg_catalog.count(*) from {self.parsed}"
+        return f"select exists (select from {self.parsed} group by {self._keys} having pg_catalog.count(*) > 1)"
 
     def fill_winners(self) -> str:
         """INSERT that leaves one row per key: its last event, and the operation it began with."""
-        pieces = []
-        for s in self.sources:
-            keys = "".join(f", {s.value('r', k.name)} as k{n}" for n, k in enumerate(self.key, 1))
-            rows = "".join(
-                f", {'r' if s is other else 'null::' + other.row_type} as r{other.number}"
-                for other in self._row_sources
-            )
-            pieces.append(f"select ev_id, op, {s.number}::int2 as src{keys}{rows} from {s.rows(self.after)} x")
-        rows = "".join(f", r{s.number}" for s in self._row_sources)
         return (
-            f"insert into {self.winners} select op, first, src, {self._keys}{rows} from (select e.*, "
+            f"insert into {self.winners} (first, {self._kept}) select first, {self._kept} from (select e.*, "
             f"pg_catalog.first_value(op) over w as first, pg_catalog.lead(ev_id) over w as later "
-            f"from ({' union all '.join(pieces)}) e window w as (partition by {self._keys} order by ev_id)) x "
-            "where later is null"
+            f"from {self.parsed} e window w as (partition by {self._keys} order by ev_id)) x where later is null"
         )
 
     def count_winners(self) -> str:
-        """Counts by (deleted, expected to exist, source)."""
-        return f"select op = 'D', first <> 'I', src, pg_catalog.count(*)::int8 from {self.winners} group by 1, 2, 3"
+        """Counts by (deleted, expected to exist, source; 0 where there is only one)."""
+        src = "w.src" if len(self.row_sources) > 1 else "0"
+        kinds = f"w.op = 'D', {self._first} <> 'I', {src}"
+        return f"select {kinds}, pg_catalog.count(*)::int8 from {self._from} group by 1, 2, 3"
 
     def insert_all(self, source: Source) -> str:
         """Plain INSERT of an insert-only source, straight from the stage."""
+        values = ", ".join(source.value("s.r", c) for c in source.writable)
         return (
             f"insert into {self.table.name.quoted} ({self._columns(source)}) overriding system value "
-            f"select {self._values(source, 's.r')} from {source.rows(self.after)} s"
+            f"select {values} from {source.rows(self.after)} s"
         )
 
     def delete(self) -> str:
-        """DELETE of the keys whose last event is a delete; gives how many of them the batch had not inserted itself,
-        and how many it had."""
+        """DELETE of the keys whose last event is a delete. Where winners were made, it gives how many of them the batch
+        had not inserted itself, and how many it had."""
+        last = "w.op = 'D'" if self._operations != {"D"} else None
+        text = f"delete from {self.table.target} t using {self._from}{self._where(last, self._match('t', 'w'))}"
+        if not self.winners:
+            return text
         return (
-            f"with gone as (delete from {self.table.target} t using {self.winners} w where w.op = 'D' "
-            f"and {self._match('t', 'w')} returning w.first) select pg_catalog.count(*) filter (where first <> 'I'), "
+            f"with gone as ({text} returning w.first) select pg_catalog.count(*) filter (where first <> 'I'), "
             "pg_catalog.count(*) filter (where first = 'I') from gone"
         )
 
@@ -159,34 +251,48 @@ class TableSql:
         changed = [c for c in source.writable if c not in keys]
         if not changed:
             return None
-        sets = ", ".join(f"{quote_ident(c)} = {source.value(f'w.r{source.number}', c)}" for c in changed)
-        return (
-            f"update {self.table.target} t set {sets} from {self.winners} w "
-            f"where w.op <> 'D' and w.first <> 'I' and w.src = {source.number} and {self._match('t', 'w')}"
-        )
+        sets = ", ".join(f"{quote_ident(c)} = {self._value(source, c)}" for c in changed)
+        where = self._where(self._stays, self._was_there, self._of(source), self._match("t", "w"))
+        return f"update {self.table.target} t set {sets} from {self._from}{where}"
 
     def insert_new(self, source: Source) -> str:
         """INSERT of the keys that the batch itself inserted."""
-        return self._insert(source, "w.op <> 'D' and w.first = 'I'")
+        return self._insert(source, self._stays, self._is_new)
 
     def insert_missing(self, source: Source) -> str:
         """INSERT of the keys that should have been there and are not."""
         absent = f"not exists (select 1 from {self.table.target} t where {self._match('t', 'w')})"
-        return self._insert(source, f"w.op <> 'D' and w.first <> 'I' and {absent}")
+        return self._insert(source, self._stays, self._was_there, absent)
 
-    def _insert(self, source: Source, condition: str) -> str:
+    def _insert(self, source: Source, *conditions: str | None) -> str:
         return (
             f"insert into {self.table.name.quoted} ({self._columns(source)}) overriding system value "
-            f"select {self._values(source, f'w.r{source.number}')} from {self.winners} w "
-            f"where w.src = {source.number} and {condition}"
+            f"select {self._values(source)} from {self._from}{self._where(self._of(source), *conditions)}"
         )
+
+    # --- events that the provider sends as columns ----------------------------------------------------------
+
+    def copy_parsed(self) -> str:
+        """COPY of `parsed_fields` into the parsed events."""
+        return f"copy {self.parsed} (ev_id, {self._kept}) from stdin"
+
+    @property
+    def parsed_fields(self) -> list[str]:
+        """Names of the subscriber's columns in the order of `copy_parsed`, after ev_id and op; for one row source."""
+        places = [(s, p) for s in self.row_sources for p in self._stored(s)]
+        columns = [source.mapping.fields[place - 1].column for source, place in places]
+        return [*(k.name for k in self.key), *(c.name for c in columns if c is not None)]
+
+    def copy_all(self, source: Source) -> str:
+        """COPY of the rows of an insert-only source straight into the table."""
+        return f"copy {self.table.name.quoted} ({self._columns(source)}) from stdin"
 
     # --- the careful way, for batches whose order of changes trips over a secondary unique index ------------
 
     def count_conflicts(self) -> str:
         """How many of the keys that stay are in another state than their first event expects."""
         return (
-            f"select pg_catalog.count(*)::int8 from {self.winners} w where w.op <> 'D' and (w.first = 'I') = "
+            f"select pg_catalog.count(*)::int8 from {self._from} where w.op <> 'D' and ({self._first} = 'I') = "
             f"exists (select 1 from {self.table.target} t where {self._match('t', 'w')})"
         )
 
@@ -202,7 +308,7 @@ class TableSql:
         names = ", ".join(quote_ident(c.name) for c in self.table.columns if not c.generated)
         listed = ", ".join(f"t.{quote_ident(c.name)}" for c in self.table.columns if not c.generated)
         return (
-            f"with gone as (delete from {self.table.target} t using {self.winners} w where {self._match('t', 'w')} "
+            f"with gone as (delete from {self.table.target} t using {self._from} where {self._match('t', 'w')} "
             f"returning {listed}) insert into {self.saved} ({names}) select {names} from gone"
         )
 
@@ -211,14 +317,14 @@ class TableSql:
         extra = self.extra_columns(source)
         old = [quote_ident(c) for c in extra]
         had = f"exists (select 1 from {self.saved} o where {self._match('o', 'w')})"
-        plain = f"w.op <> 'D' and w.src = {source.number}"
+        plain = " and ".join(c for c in ("w.op <> 'D'", self._of(source)) if c)
         names = ", ".join([self._columns(source), *old])
-        values = ", ".join([self._values(source, f"w.r{source.number}"), *(f"o.{c}" for c in old)])
+        values = ", ".join([self._values(source), *(f"o.{c}" for c in old)])
         return (
             f"insert into {self.table.name.quoted} ({names}) overriding system value select {values} "
-            f"from {self.winners} w join {self.saved} o on {self._match('o', 'w')} where {plain}; "
+            f"from {self._from} join {self.saved} o on {self._match('o', 'w')} where {plain}; "
             f"insert into {self.table.name.quoted} ({self._columns(source)}) overriding system value "
-            f"select {self._values(source, f'w.r{source.number}')} from {self.winners} w where {plain} and not {had}"
+            f"select {self._values(source)} from {self._from} where {plain} and not {had}"
         )
 
 

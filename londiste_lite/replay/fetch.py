@@ -11,11 +11,13 @@ import io
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError
 from londiste_lite.names import TableName, quote_array, quote_ident, quote_literal
+from londiste_lite.replay.typed import TypedRead
 from londiste_lite.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _PIPE_SIZE = 1 << 20
 _F_SETPIPE_SZ = 1031  # Linux; fcntl.F_SETPIPE_SZ is only known to Python 3.10 and later builds with the header
 _LONGEST_SEARCH = 1000
+_READS_PER_CANCEL = 64
 
 
 def events_between(event_table: str, start: Snapshot, end: Snapshot, conditions: Sequence[str], columns: str) -> str:
@@ -83,15 +86,51 @@ def table_conditions(
     return found
 
 
+@dataclass(frozen=True)
+class TypedStream:
+    """Streams a window's events of single tables in columns from the provider to the subscriber."""
+
+    provider: Database
+    subscriber: Database
+    window: EventWindow
+
+    def copy(self, table: TableName, read: TypedRead, columns: str, more: Sequence[str], copy_in: str) -> int:
+        """Stream `columns` of the table's row events that fulfil `more` into a COPY; return how many there are."""
+        source = read.source(self.window.select([table], read.event_columns, more))
+        return pump(self.provider, f"copy (select {columns} from {source}) to stdout", self.subscriber, copy_in)
+
+
 class PipeBroken(LondisteError):
     """a stream between two servers broke"""
+
+
+@dataclass(frozen=True)
+class EventWindow:
+    """The events that `end` sees and `start` does not, of some tables and for one node, as SELECTs.
+
+    `after` names tables whose copy holds what its snapshot (text form) sees already; `node` None takes every event.
+    """
+
+    event_table: str
+    start: Snapshot
+    end: Snapshot
+    after: Mapping[TableName, str]
+    node: str | None
+
+    def select(
+        self, tables: Sequence[TableName], columns: str, more: Sequence[str] = (), scripts: Sequence[int] = ()
+    ) -> str:
+        """Return the SELECT of `columns`; `scripts` are transactions of which scripts are taken instead of rows."""
+        after = {name: snapshot for name, snapshot in self.after.items() if name in tables}
+        conditions = [*table_conditions(tables, after, self.node, scripts), *more]
+        return events_between(self.event_table, self.start, self.end, conditions, columns)
 
 
 def pump(source: Database, copy_out: str, target: Database, copy_in: str) -> int:
     """Stream `copy_out` (COPY TO STDOUT) of `source` into `copy_in` (COPY FROM STDIN) of `target`; return the rows.
 
     Memory is bounded by the pipe. When either side fails the other is stopped and the first cause raised; the caller's
-    transaction on `target` must then be rolled back, and `source` closed.
+    transaction on `target` must then be rolled back. `source` can be used again.
     """
     read_fd, write_fd = os.pipe()
     with contextlib.suppress(OSError):
@@ -107,18 +146,16 @@ def pump(source: Database, copy_out: str, target: Database, copy_in: str) -> int
 
     thread = threading.Thread(target=produce, name="fetch", daemon=True)
     thread.start()
-    reader: _CheckedReader | None = None
-    try:
-        with os.fdopen(read_fd, "rb", buffering=0) as raw:
-            reader = _CheckedReader(raw, thread, failures)
+    with os.fdopen(read_fd, "rb", buffering=0) as raw:
+        reader = _CheckedReader(raw, thread, failures)
+        try:
             rows = target.copy_in(copy_in, reader)
-    except BaseException as error:
-        if reader is not None and reader.broke:
-            raise failures[0] from error
-        source.cancel()
-        thread.join()
-        source.close()
-        raise
+        except BaseException as error:
+            if reader.broke:
+                raise failures[0] from error
+            _stop(source, raw)
+            thread.join()
+            raise
     thread.join()
     if failures:
         raise failures[0]
@@ -135,6 +172,15 @@ class _Pipe(io.FileIO):
     def write(self, data: ReadableBuffer, /) -> int:
         with self._db.busy_elsewhere():
             return super().write(data)
+
+
+def _stop(source: Database, raw: io.FileIO) -> None:
+    """End a COPY TO STDOUT whose other side failed; what it has sent is read, or its connection would be lost."""
+    while True:
+        source.cancel()
+        for _ in range(_READS_PER_CANCEL):
+            if not raw.read(_PIPE_SIZE):
+                return
 
 
 class _CheckedReader:

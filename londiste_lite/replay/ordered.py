@@ -7,6 +7,7 @@ number and whose TABLE is the provider's table.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from londiste_lite.db import Database
@@ -29,7 +30,7 @@ class _Branch:
 
 
 def apply(
-    db: Database, catalog: Catalog, groups: list[Group], tables: dict[TableName, Subscribed]
+    db: Database, catalog: Catalog, groups: Sequence[Group], tables: Mapping[TableName, Subscribed]
 ) -> dict[TableName, RowCounts]:
     """Apply what is staged in order; return the counts per table. Raises DatabaseError with the event's number."""
     plans = build_plans(catalog, groups, tables)

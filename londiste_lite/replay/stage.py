@@ -19,8 +19,9 @@ _CREATE = """create temp table if not exists "londiste_stage" (
 
 _LATER = 'pg_temp."londiste_later"'
 
-_GROUPS = f"""select tbl, typ, att, count(*)::int8, min(ev_id)::int8, max(ev_id)::int8
-from {STAGE} group by tbl, typ, att order by 5"""
+_GROUPS = """select tbl, typ, att, pg_catalog.count(*)::int8, pg_catalog.min(ev_id)::int8, pg_catalog.max(ev_id)::int8
+from {source} e (ev_id, tbl, typ, att) group by tbl, typ, att order by 5"""
+GROUP_COLUMNS = "ev_id, ev_extra1, ev_type, ev_extra2"
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,13 @@ def bring_back(db: Database) -> None:
 
 def groups(db: Database) -> list[Group]:
     """Return what is staged. Raises events.UnknownEvent for an event that no capture trigger writes."""
+    return groups_of(db, f"(select ev_id, tbl, typ, att from {STAGE})")
+
+
+def groups_of(db: Database, source: str) -> list[Group]:
+    """Return what `source` holds, a FROM item with number, table, type and attribute numbers of events."""
     found: list[Group] = []
-    for table, typ, att, count, first, last in db.run(_GROUPS):
+    for table, typ, att, count, first, last in db.run(_GROUPS.format(source=source)):
         operation, shape = events.parse(typ, att)
         name = QualifiedName.parse(table)
         found.append(Group(name, typ, att, operation, shape, int(count), int(first), int(last)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from londiste_lite.names import QualifiedName
@@ -30,7 +32,8 @@ def source(*types: str, number: int = 0, mapping: Mapping = BOTH, attnums: str |
 
 
 def sql(*sources: Source, equality: Equality = EXACT, after: int | None = None, kind: str = "integer") -> TableSql:
-    return TableSql(TABLE, (KeyColumn("id", kind, equality),), sources, "pg_temp.winners", "pg_temp.saved", after)
+    key = (KeyColumn("id", kind, equality),)
+    return TableSql(TABLE, key, sources, after, "pg_temp.parsed", "pg_temp.winners", "pg_temp.saved")
 
 
 @pytest.mark.parametrize(
@@ -53,11 +56,11 @@ def test_source__only_what_follows_a_truncate() -> None:
 def test_update__leaves_the_key_alone_when_equal_keys_are_the_same_bytes() -> None:
     text = sql(source("U{id,item}")).update(source("U{id,item}"))
     assert text is not None
-    assert 'set "it""em" = (w.r0).c2::text from' in text
+    assert 'set "it""em" = w.r0c2::text from' in text
     inexact = Equality('operator("loose".=)', False, None)
     text = sql(source("U{id,item}"), equality=inexact).update(source("U{id,item}"))
     assert text is not None
-    assert 'set "id" = (w.r0).c1, "it""em"' in text
+    assert 'set "id" = w.k1, "it""em"' in text
     assert 't."id" operator("loose".=) w.k1' in text
 
 
@@ -69,8 +72,29 @@ def test_winners__keep_whole_rows_only_of_inserts_and_updates() -> None:
     deletes = source("D{id}", number=1, mapping=KEY_ONLY)
     text = sql(source("U{id,item}"), deletes).create_winners()
     assert "k1 integer" in text
-    assert ", r0 pg_temp.row" in text
+    assert ", r0c2 text" in text
     assert "r1" not in text
+
+
+def test_winners__are_the_parsed_events_where_no_key_has_two() -> None:
+    text = replace(sql(source("I{id,item}", "U{id,item}"), source("D{id}", number=1, mapping=KEY_ONLY)), winners="")
+    assert text.update(source("I{id,item}", "U{id,item}")) == (
+        'update only "public"."entry" t set "it""em" = w.r0c2::text from pg_temp.parsed w '
+        "where w.op <> 'D' and w.op <> 'I' and t.\"id\" operator(pg_catalog.=) w.k1"
+    )
+    assert "from pg_temp.parsed w" in text.insert_new(source("I{id,item}"))
+    assert "pg_temp.parsed w where w.op = 'D'" in text.delete()
+
+
+def test_statements__have_no_condition_that_always_holds() -> None:
+    only_updates = replace(sql(source("U{id,item}")), winners="")
+    update = only_updates.update(source("U{id,item}"))
+    assert update is not None
+    assert update.endswith('from pg_temp.parsed w where t."id" operator(pg_catalog.=) w.k1')
+    only_deletes = replace(sql(source("D{id}", mapping=KEY_ONLY)), winners="")
+    assert only_deletes.delete().endswith('pg_temp.parsed w where t."id" operator(pg_catalog.=) w.k1')
+    two = sql(source("I{id,item}"), source("I{id,item,x}", number=1))
+    assert "w.src = 1" in two.insert_new(source("I{id,item,x}", number=1))
 
 
 def test_winners__use_the_collation_of_the_key() -> None:
