@@ -19,8 +19,6 @@ from londiste_lite.errors import (
     SchemaDrift,
 )
 from londiste_lite.names import TableName, nearest_name
-from londiste_lite.structure_copy.create import create_table, definition
-from londiste_lite.structure_copy.references import add_references
 from londiste_lite.subscribed import Subscribed
 from londiste_lite.table_state import TableState
 from londiste_lite.tablecopy.stream import plan_columns
@@ -59,6 +57,10 @@ def add_table(
 
     Raises RegistrationError and its kinds, SchemaDrift, DatabaseError; nothing is left behind then.
     """
+    # Loaded when a table is made, which is rare: every command that reads the registration would pay for it.
+    from londiste_lite.structure_copy.create import create_table, definition
+    from londiste_lite.structure_copy.references import add_references
+
     name = table.table
     local = _local_name(subscribed.tables(subscriber, queue), name, options.dest)
     if options.condition is not None:

@@ -15,5 +15,6 @@ Every module here is found by `cli`; one with an `app` is a group, one with `reg
 set up logging; `.run(work)` runs `work(stop)` under signals, `.run_service(settings, work, prepare)` as a daemon with
 pidfile and -d. Global options (-q -v -d -s -k -r -V) are dealt with before; a command must not have options of those
 names, except that `--rewind` and `--reset` end the program before the command runs. Commands raise LondisteError and
-print through `output`; they never import each other.
+print through `output`; they never import each other. What only one command needs, the replay for example, it imports
+itself: whoever asks for a list of tables or for help should not wait for that.
 """

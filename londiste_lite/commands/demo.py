@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from londiste_lite import output
-from londiste_lite.walkthrough import Walkthrough
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +18,8 @@ def register(app: typer.Typer) -> None:
         keep: Annotated[bool, typer.Option("--keep", help="Leave servers and daemons running at the end.")] = False,
     ) -> None:
         """Walk through the tutorial on two throw-away PostgreSQL servers; needs nothing but this package."""
+        from londiste_lite.walkthrough import Walkthrough
+
         walk = Walkthrough(lambda text: output.lines(["", f"== {text}"]), lambda line: output.lines([line]), (16, 18))
         kept = False
         # Whoever ends the demo, or closes its terminal, must not be left with its servers.

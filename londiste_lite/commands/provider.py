@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from londiste_lite import event_queue, output, published, registration, roles, routing, schema, scripts
+from londiste_lite import event_queue, output, published, registration, roles, routing, schema
 from londiste_lite.errors import RegistrationError
 from londiste_lite.preflight import provider_side
 from londiste_lite.sides import opened
@@ -158,6 +158,8 @@ def execute(
     sql: Annotated[str | None, typer.Option("--sql", help="The script itself, instead of files.")] = None,
 ) -> None:
     """Run scripts on the provider, and at the same place in the stream of changes on each subscriber."""
+    from londiste_lite import scripts
+
     settings = ctx.obj.londiste()
     texts = scripts.given(files or [], sql)
     with opened(settings.provider_db, settings.job_name, "provider") as db:

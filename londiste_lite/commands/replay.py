@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from londiste_lite import event_queue, output, progress, registration, service
+from londiste_lite import event_queue, output, progress, registration
 from londiste_lite.config import LondisteSettings
 from londiste_lite.context import Context
 from londiste_lite.errors import RegistrationError, WaitTimeout
@@ -44,6 +44,8 @@ def register(app: typer.Typer) -> None:
         once: Annotated[bool, typer.Option("--once", help="Apply what is committed now, then end.")] = False,
     ) -> None:
         """Apply the queue to the subscriber: in the foreground, with -d as a daemon, or --once."""
+        from londiste_lite import service
+
         context: Context = ctx.obj
         settings = context.londiste()
         if once:

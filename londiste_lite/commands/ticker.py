@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
-from londiste_lite import service
 from londiste_lite.config import LondisteSettings, QueueSettings
 from londiste_lite.context import Context
 from londiste_lite.stop_flag import StopFlag
-from londiste_lite.ticker import TickerSettings
+
+if TYPE_CHECKING:
+    from londiste_lite.ticker import TickerSettings
 
 
 def ticker_settings(settings: LondisteSettings | QueueSettings) -> TickerSettings:
     """Return what the engine needs of an INI's settings."""
+    from londiste_lite.ticker import TickerSettings
+
     if isinstance(settings, LondisteSettings):
         return TickerSettings(settings.provider_db, settings.job_name, loop_delay=settings.loop_delay)
     return TickerSettings(
@@ -31,6 +36,8 @@ def register(app: typer.Typer) -> None:
     @app.command(epilog="Example: pgqadm.py ticker.ini ticker -d")
     def ticker(ctx: typer.Context) -> None:
         """Tick all queues of the database and keep them clean: in the foreground, or with -d as a daemon."""
+        from londiste_lite import service
+
         context: Context = ctx.obj
         settings = context.either()
 
