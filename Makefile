@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 WORKERS ?= 3
 
-.PHONY: demo test lint unit bench docs clean install
+.PHONY: demo test lint unit bench chaos docs clean install
 
 install: $(STAMP)
 
@@ -32,6 +32,10 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/catch_up.py
 	$(BIN)/python benchmarks/capture_cost.py
+
+# Long runs of disturbances; `python -m tests.chaos.run --minutes 30` runs one for as long as is wanted.
+chaos: $(STAMP)
+	$(BIN)/python -m pytest -q -m chaos tests
 
 docs: $(STAMP)
 	$(BIN)/python -m londiste_lite.manual

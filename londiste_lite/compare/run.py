@@ -115,7 +115,7 @@ class Comparing:
 
     def table(self, table: TableName) -> Comparison:
         """Compare a table by checksums. Raises NotComparable, SchemaDrift, DatabaseError."""
-        source_rows, target_rows, found = self._first_look(table)
+        source_rows, target_rows, found = self.first_look(table)
         misplaced = 0
         if found:
             found, misplaced = self._second_look(table, found)
@@ -134,10 +134,11 @@ class Comparing:
 
     def differences(self, table: TableName) -> list[Difference]:
         """Return all differing rows of a table, looked at twice."""
-        _, _, found = self._first_look(table)
+        _, _, found = self.first_look(table)
         return self._second_look(table, found)[0] if found else []
 
-    def _first_look(self, table: TableName) -> tuple[int, int, list[Difference]]:
+    def first_look(self, table: TableName) -> tuple[int, int, list[Difference]]:
+        """Return the rows of provider and subscriber, and those that differ at one moment."""
         with self.moment(table) as (moment, shape):
             estimate = max(
                 structure.guessed_rows(moment.provider, shape.source.table),

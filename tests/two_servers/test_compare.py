@@ -92,7 +92,7 @@ def test_compare__tables_of_every_shape(pair: Pair) -> None:
     }
 
 
-def test_compare__no_false_difference_at_the_first_look_while_writers_work(pair: Pair) -> None:
+def test_compare__no_false_difference_at_thefirst_look_while_writers_work(pair: Pair) -> None:
     pair.setup_table(ENTRY, "entry")
     pair.provider.script("insert into entry select n, 'item', 0 from generate_series(0, 999) n")
     pair.start()
@@ -101,7 +101,7 @@ def test_compare__no_false_difference_at_the_first_look_while_writers_work(pair:
     with in_background(moves(pair, 1), moves(pair, 2)), Sides(pair.settings, stop) as sides:
         comparing = Comparing(sides, stop, Silent())
         for _ in range(10):
-            rows, same, found = comparing._first_look(QualifiedName("public", "entry"))
+            rows, same, found = comparing.first_look(QualifiedName("public", "entry"))
             assert (rows, found) == (same, [])
         pair.subscriber.script("insert into entry values (-1, 'mine', 0)")
         found = comparing.table(QualifiedName("public", "entry"))
