@@ -21,6 +21,8 @@ POINTS = (
     "join-staged",
     "join-applied",
     "join-committed",
+    "arrival-registered",
+    "arrival-announced",
 )
 
 

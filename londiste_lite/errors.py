@@ -125,6 +125,12 @@ class SchemaDrift(ReplayError):
     """the subscriber's table does not fit what the provider sends"""
 
 
+class ClaimReleased(ReplayError):
+    """the claim on the queue was released while replay was behind"""
+
+    hint = "It comes back by itself; tables whose changes the queue has forgotten are copied anew."
+
+
 class CopyError(LondisteError):
     """the first copy of a table failed"""
 

@@ -231,7 +231,6 @@ OPTIONS: tuple[Option, ...] = (
         kind="backlog",
         sample="24h",
         help="Backlog at which a node that is away is parked: events (5000000) or time (90m, 24h, 7d). Default: never.",
-        planned=True,
     ),
     Option(
         name="metrics_port",

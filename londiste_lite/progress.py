@@ -6,7 +6,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from londiste_lite import event_queue, locks, pausing, sequences, subscribed
+from londiste_lite import claims, event_queue, locks, pausing, sequences, subscribed
+from londiste_lite.claims import Claim, UnknownNode
 from londiste_lite.db import Database
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import SequenceName, TableName
@@ -44,7 +45,11 @@ class SequenceStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The state of one subscriber. `lag_seconds` is 0 when nothing waits; ticks are numbers."""
+    """The state of one subscriber. `lag_seconds` is 0 when nothing waits; ticks are numbers.
+
+    `parked` says since when and why its claim on the queue is released. `unknown_nodes` are those that rows name and no
+    subscriber of this queue is called.
+    """
 
     queue: str
     consumer: str
@@ -56,6 +61,8 @@ class Status:
     ticker_alive: bool
     replay_alive: bool
     paused: bool
+    parked: dict[str, Any] | None
+    unknown_nodes: list[UnknownNode]
     tables: list[TableStatus]
     sequences: list[SequenceStatus]
     last_error: str | None
@@ -87,10 +94,19 @@ def status(provider: Database, subscriber: Database, queue_name: str, consumer: 
         ticker_alive=locks.ticker_holder(provider) is not None,
         replay_alive=locks.replay_holder(subscriber, consumer) is not None,
         paused=pausing.find(subscriber, consumer) is not None,
+        parked=_parked(claims.find(provider, queue_name, consumer)),
+        unknown_nodes=claims.unknown_nodes(provider, queue_name),
         tables=[_table_status(t) for t in tables],
         sequences=_sequence_status(provider, subscriber, names),
         last_error=stored.last_error if stored else None,
     )
+
+
+def _parked(claim: Claim | None) -> dict[str, Any] | None:
+    """Return since when and why the subscriber is parked, None when it is not."""
+    if claim is None or claim.parked is None:
+        return None
+    return {"since": claim.parked, "reason": claim.reason}
 
 
 def _backlog(
@@ -100,8 +116,9 @@ def _backlog(
     of the oldest in seconds, 0 when none waits."""
     if not tables:
         return 0, 0.0
-    conditions = fetch.table_conditions(tables, {}, node)
-    waiting = fetch.events_after(queue.event_table, Snapshot.parse(tick.snapshot), conditions, "ev_time")
+    conditions = fetch.table_conditions(tables, {})
+    reader = claims.reader(provider, queue.name, node)
+    waiting = fetch.events_after(queue.event_table, Snapshot.parse(tick.snapshot), conditions, "ev_time", reader)
     sql = (
         "select pg_catalog.count(*)::int8, "
         "coalesce(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(ev_time)), 0)::float8 "

@@ -6,10 +6,11 @@ Each function returns one `Outcome` per name; a name that fails does not keep th
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from londiste_lite import event_queue, locks, published, sequences, structure, subscribed
+from londiste_lite import claims, event_queue, locks, published, sequences, structure, subscribed
 from londiste_lite.db import Database
 from londiste_lite.errors import (
     AlreadyRunning,
@@ -22,6 +23,8 @@ from londiste_lite.replay import position
 from londiste_lite.routing import GivenRoute
 from londiste_lite.subscribed import Subscribed
 from londiste_lite.subscription import AddOptions, add_table
+
+log = logging.getLogger(__name__)
 
 EVERYTHING = "*.*"
 
@@ -151,7 +154,10 @@ def publish(
             notes.append(f"{route.shown} now; {added.rerouted} events take the rows there")
         return Outcome(name, "; ".join(notes) or "already there", added.new or added.rerouted is not None)
 
-    return _each(names, act) + failed
+    done = _each(names, act) + failed
+    if route.route is not None and claims.index_targets(db, queue):
+        log.info("the queue is large or in use; the ticker makes the index of nodes when it is not")
+    return done
 
 
 def unpublish(db: Database, queue: str, patterns: Sequence[str], *, lock_timeout: float) -> list[Outcome]:
@@ -301,8 +307,10 @@ def missing(provider: Database, subscriber: Database, queue: str) -> Missing:
     )
 
 
-def register(provider: Database, subscriber: Database, queue: str, consumer: str) -> bool:
+def register(provider: Database, subscriber: Database, queue: str, consumer: str, node: str | None = None) -> bool:
     """Register the consumer at the queue's last tick; return False when it was registered already.
+
+    `node` is its name in routes, which is then known on the provider.
 
     What the subscriber had stored as its position is then forgotten, for it belongs to an earlier registration.
     """
@@ -310,6 +318,8 @@ def register(provider: Database, subscriber: Database, queue: str, consumer: str
     new = event_queue.register(provider, queue, consumer)
     if new:
         position.forget(subscriber, consumer)
+        if claims.find(provider, queue, consumer) is None:
+            claims.announce(provider, queue, consumer, node)
     return new
 
 
@@ -324,6 +334,7 @@ def unregister(provider: Database, subscriber: Database, queue: str, consumer: s
     with subscriber.transaction():
         subscribed.forget_all(subscriber, queue)
         position.forget(subscriber, consumer)
+    claims.forget(provider, queue, consumer)
     event_queue.unregister(provider, queue, copy_consumer)
     return event_queue.unregister(provider, queue, consumer)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from londiste_lite import event_queue, locks
+from londiste_lite import claims, event_queue, locks
 from londiste_lite.backoff import Backoff
 from londiste_lite.capture_watch import CaptureWatch
 from londiste_lite.complaint import Complaint
@@ -30,6 +30,7 @@ BUSY_PACE = 0.005
 IDLE_PACE = 0.015
 BUSY_SECONDS = 2.0
 RETRY_SECONDS = 30.0
+PARK_SECONDS = 2.0
 LOCK_RETRY_SECONDS = 1.0
 
 
@@ -69,6 +70,7 @@ class Ticker:
         self._queues: dict[int, _Watched] = {}
         self._ticks = 0
         self._db: Database | None = None
+        self._watches_claims = False
         self._make_tick: Callable[[Database, str], event_queue.Tick] = event_queue.make_tick
         self._captures = CaptureWatch(settings.dsn, settings.job)
         stop.on_stop_at_once(self._cancel)
@@ -106,6 +108,7 @@ class Ticker:
                 hint="Grant it londiste_ticker, which `provider install --roles` makes, or start a ticker with one.",
             )
         self._make_tick = event_queue.tick_maker(db)
+        self._watches_claims = claims.watched_here(db)
         self._take_lock(db)
         if self._stop.requested:
             return
@@ -128,6 +131,7 @@ class Ticker:
         refresh_at = now
         maintain_at = now + min(self._settings.maint_delay, 10.0)
         retry_at = now + RETRY_SECONDS
+        park_at = now
         log_at = now + self._settings.ticker_log_delay
         while not self._stop.requested:
             now = time.monotonic()
@@ -137,7 +141,12 @@ class Ticker:
                 refresh_at = now + min(self._settings.queue_refresh_period, 1.0)
             if self._queues:
                 self._look(db, now)
+            if now >= park_at and self._watches_claims:
+                self._park(db)
+                park_at = now + PARK_SECONDS
             if now >= maintain_at:
+                if self._watches_claims:
+                    self._look_after_routes(db)
                 maintain(db)
                 maintain_at = now + self._settings.maint_delay
             if now >= retry_at:
@@ -151,6 +160,22 @@ class Ticker:
             busy = any(w.rule.busy(now, BUSY_SECONDS) for w in self._queues.values())
             pace = BUSY_PACE if busy else IDLE_PACE
             self._stop.wait(min(pace, self._settings.loop_delay))
+
+    def _park(self, db: Database) -> None:
+        """Release the claims of subscribers that are further behind than they said."""
+        for parked in claims.park_behind(db):
+            log.warning(
+                'parked subscriber "%s" of queue "%s": %s; it copies its tables anew when it is back',
+                parked.consumer,
+                parked.queue,
+                parked.reason,
+            )
+
+    def _look_after_routes(self, db: Database) -> None:
+        """Index targets and count events for unknown nodes, before rotation."""
+        for watched in self._queues.values():
+            claims.index_targets(db, watched.name)
+            claims.count_unknown_nodes(db, watched.name)
 
     def _refresh(self, db: Database, now: float) -> None:
         """Look for new, dropped and changed queues."""

@@ -32,6 +32,8 @@ def replay_settings(settings: LondisteSettings) -> ReplaySettings:
         connection_lifetime=settings.connection_lifetime,
         parallel_copies=settings.parallel_copies,
         max_batch_rows=settings.max_batch_rows,
+        park_events=settings.park_after.events if settings.park_after else None,
+        park_seconds=settings.park_after.seconds if settings.park_after else None,
     )
 
 

@@ -79,6 +79,10 @@ def _show(found: Status) -> None:
             ("applied tick", found.applied_tick),
             ("pending events", found.pending_events),
             ("lag", None if found.lag_seconds is None else f"{found.lag_seconds:.1f} s"),
+            (
+                "parked",
+                f"since {found.parked['since']:%Y-%m-%d %H:%M:%S}: {found.parked['reason']}" if found.parked else None,
+            ),
             ("last error", found.last_error),
         ]
     )
@@ -87,5 +91,8 @@ def _show(found: Status) -> None:
         (t.name, t.state, t.rows_inserted, t.rows_updated, t.rows_deleted, t.conflicts, t.error) for t in found.tables
     ]
     output.table("", columns, rows)
+    if found.unknown_nodes:
+        unknown = [(n.table, n.node, n.events, f"{n.last_seen:%Y-%m-%d %H:%M:%S}") for n in found.unknown_nodes]
+        output.table("", ("rows for a node that nobody is called", "node", "events", "last"), unknown)
     sequences = [(s.name, s.provider_value, s.subscriber_value) for s in found.sequences]
     output.table("", ("sequence", "provider", "subscriber"), sequences)

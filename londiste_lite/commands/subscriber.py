@@ -186,7 +186,7 @@ def register(ctx: typer.Context) -> None:
     """Register at the provider's queue: from now on events are kept for this subscriber."""
     settings = ctx.obj.londiste()
     with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):
-        new = registration.register(provider, subscriber, settings.queue, settings.consumer)
+        new = registration.register(provider, subscriber, settings.queue, settings.consumer, settings.node)
     output.message(f'consumer "{settings.consumer}" {"registered" if new else "is registered already"}')
 
 

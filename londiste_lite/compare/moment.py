@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from londiste_lite import event_queue, locks, meeting, pausing, subscribed
+from londiste_lite import claims, event_queue, locks, meeting, pausing, subscribed
 from londiste_lite.db import Database, connect
 from londiste_lite.errors import LondisteError, StopRequested
 from londiste_lite.event_queue import Queue
@@ -181,8 +181,9 @@ class Sides:
         tick = event_queue.tick_by_id(self.provider, self.queue, at)
         if tick is None:
             return True
-        conditions = fetch.table_conditions([table], {}, self.settings.node)
-        waiting = fetch.events_after(self.queue.event_table, Snapshot.parse(tick.snapshot), conditions, "1")
+        conditions = fetch.table_conditions([table], {})
+        reader = claims.reader(self.provider, self.queue.name, self.settings.node)
+        waiting = fetch.events_after(self.queue.event_table, Snapshot.parse(tick.snapshot), conditions, "1", reader)
         if not self.provider.run(f"select 1 from ({waiting} limit 1) e"):
             return False
         raise NotComparable(

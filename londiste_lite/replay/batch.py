@@ -7,9 +7,16 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from londiste_lite import crash_points, scripts
+from londiste_lite import claims, crash_points, event_queue, scripts
 from londiste_lite.db import Database
-from londiste_lite.errors import ConnectionLost, DatabaseError, QueryCanceled, ReplayError, SchemaDrift
+from londiste_lite.errors import (
+    ClaimReleased,
+    ConnectionLost,
+    DatabaseError,
+    QueryCanceled,
+    ReplayError,
+    SchemaDrift,
+)
 from londiste_lite.event_queue import Queue
 from londiste_lite.events import UnknownEvent
 from londiste_lite.names import TableName
@@ -40,7 +47,8 @@ class Window:
     """What a batch covers: events that `end` sees and `start` does not, of `tables`.
 
     `after` names tables whose copy holds what its snapshot (text form) sees already. `with_scripts` tells that scripts
-    of `provider execute` run at their places; the row changes of their transactions are then left out.
+    of `provider execute` run at their places; the row changes of their transactions are then left out. `claim` names a
+    consumer without which the queue may forget the events while they are read.
     """
 
     start: str
@@ -48,6 +56,7 @@ class Window:
     tables: Sequence[Subscribed]
     after: Mapping[TableName, str]
     with_scripts: bool = False
+    claim: str | None = None
 
 
 @contextlib.contextmanager
@@ -95,7 +104,7 @@ class BatchRunner:
         self.subscriber = subscriber
         self._queue = queue
         self._mode = mode
-        self._node = node
+        self._reader = claims.reader(provider, queue.name, node)
         self._catalog = Catalog(provider, subscriber)
         self._bulk = BulkApply(subscriber, self._catalog, checks_fire=checks_fire)
         self._read_typed = True
@@ -151,6 +160,9 @@ class BatchRunner:
                 counts = self._apply_with_scripts(window, scripts_of, mode, point)
             elif tables:
                 counts = self._apply_rows(window, mode, point)
+            # After everything was read: while the claim is there the queue has kept all of it.
+            if window.claim and event_queue.position(self._provider, self._queue.name, window.claim) is None:
+                raise ClaimReleased
             finish(counts)
             crash_points.reached(f"{point}-applied")
         crash_points.reached(f"{point}-committed")
@@ -239,7 +251,7 @@ class BatchRunner:
 
     def _events(self, window: Window) -> EventWindow:
         start, end = Snapshot.parse(window.start), Snapshot.parse(window.end)
-        return EventWindow(self._queue.event_table, start, end, window.after, self._node)
+        return EventWindow(self._queue.event_table, start, end, window.after, self._reader)
 
     def _stage(self, found: EventWindow, tables: Sequence[TableName], scripts_of: Sequence[int] = ()) -> int:
         """Stream events into the stage; return how many there are."""

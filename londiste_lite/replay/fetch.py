@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from londiste_lite.claims import Reader
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError
-from londiste_lite.names import TableName, quote_array, quote_ident, quote_literal
+from londiste_lite.names import QualifiedName, TableName, quote_array, quote_literal
 from londiste_lite.replay.typed import TypedRead
 from londiste_lite.snapshots import Snapshot
 
@@ -29,37 +30,85 @@ _LONGEST_SEARCH = 1000
 _READS_PER_CANCEL = 64
 
 
-def events_between(event_table: str, start: Snapshot, end: Snapshot, conditions: Sequence[str], columns: str) -> str:
-    """Return a SELECT of the events that `end` sees and `start` does not.
+def events_between(
+    event_table: str,
+    start: Snapshot,
+    end: Snapshot,
+    conditions: Sequence[str],
+    columns: str,
+    reader: Reader | None = None,
+) -> str:
+    """Return a SELECT of the events that `end` sees and `start` does not; `reader` None takes those of every node.
 
     An event belongs to the batch in which its transaction became visible. Transactions that began after `start` are
     found by a range of the index on ev_txid; those that were in progress in `start` and are done in `end` by number.
     """
-    schema, _, name = event_table.partition(".")
-    source = f"{quote_ident(schema)}.{quote_ident(name)}"
+    source = QualifiedName.parse(event_table).quoted
     also = "".join(f" and {condition}" for condition in ("ev_owner is null", *conditions))
     unfinished = sorted(txid for txid in end.in_progress if txid >= start.xmax)
-    ranged = f"ev_txid >= {start.xmax} and ev_txid < {end.xmax}"
-    if unfinished:
-        ranged += f" and ev_txid <> all ({_bigints(unfinished)})"
-    pieces = [f"select {columns} from {source} where {ranged}{also}"]
+    but = f" and ev_txid <> all ({_bigints(unfinished)})" if unfinished else ""
+    pieces = _select(columns, source, start.xmax, end.xmax, but + also, reader)
     finished = sorted(txid for txid in start.in_progress if end.sees(txid))
     for first in range(0, len(finished), _LONGEST_SEARCH):
-        part = _bigints(finished[first : first + _LONGEST_SEARCH])
-        pieces.append(f"select {columns} from {source} where ev_txid = any ({part}){also}")
+        pieces += _select_of(columns, source, finished[first : first + _LONGEST_SEARCH], also, reader)
     return " union all ".join(pieces)
 
 
-def events_after(event_table: str, start: Snapshot, conditions: Sequence[str], columns: str) -> str:
-    """Return a SELECT of the events that are visible now and that `start` does not see."""
-    schema, _, name = event_table.partition(".")
-    source = f"{quote_ident(schema)}.{quote_ident(name)}"
+def events_after(
+    event_table: str, start: Snapshot, conditions: Sequence[str], columns: str, reader: Reader | None = None
+) -> str:
+    """Return a SELECT of the events that are visible now and that `start` does not see; `reader` as above."""
+    source = QualifiedName.parse(event_table).quoted
     also = "".join(f" and {condition}" for condition in ("ev_owner is null", *conditions))
-    pieces = [f"select {columns} from {source} where ev_txid >= {start.xmax}{also}"]
+    pieces = _select(columns, source, start.xmax, None, also, reader)
     if start.in_progress:
-        numbers = _bigints(sorted(start.in_progress))
-        pieces.append(f"select {columns} from {source} where ev_txid = any ({numbers}){also}")
+        pieces += _select_of(columns, source, sorted(start.in_progress), also, reader)
     return " union all ".join(pieces)
+
+
+def _select(columns: str, source: str, low: int, high: int | None, also: str, reader: Reader | None) -> list[str]:
+    """Return SELECTs of the events of transactions from `low` up to, and without, `high`."""
+    ranged = f"ev_txid >= {low}" + ("" if high is None else f" and ev_txid < {high}")
+    return [
+        f"select {columns} from {source} where {_range(target, low, high) if indexed else ranged}{condition}{also}"
+        for target, condition, indexed in _targets(reader)
+    ]
+
+
+def _select_of(columns: str, source: str, txids: Sequence[int], also: str, reader: Reader | None) -> list[str]:
+    """Return SELECTs of the events of these transactions, given in order."""
+    listed = f"ev_txid = any ({_bigints(txids)})"
+    return [
+        f"select {columns} from {source} where "
+        f"{_range(target, txids[0], txids[-1] + 1) + ' and ' if indexed else ''}{listed}{condition}{also}"
+        for target, condition, indexed in _targets(reader)
+    ]
+
+
+def _targets(reader: Reader | None) -> list[tuple[str, str, bool]]:
+    """Return the targets to read, each as value in the index, condition, and whether the index is there."""
+    if reader is None:
+        return [("", "", False)]
+    return [
+        ("", " and ev_extra3 is null", reader.indexed),
+        (reader.node, f" and ev_extra3 = {quote_literal(reader.node)}", reader.indexed),
+    ]
+
+
+def _range(target: str, low: int, high: int | None) -> str:
+    """Return the part of the node index for one target and a range of transactions.
+
+    Compared as rows, for which no other index will do: by `ev_txid` alone the planner would, once it believes that few
+    events are that new, have every node read the events of all.
+    """
+    found = []
+    for sign, txid in ((">=", low), ("<", high)):
+        pair = f"({quote_literal(target)}, {txid}::pg_catalog.int8)" if txid is not None else ""
+        if txid is None:
+            found.append(f"coalesce(ev_extra3, '') <= {quote_literal(target)}")
+        else:
+            found.append(f"(coalesce(ev_extra3, ''), ev_txid) {sign} {pair}")
+    return " and ".join(found)
 
 
 def _bigints(values: Sequence[int]) -> str:
@@ -67,11 +116,11 @@ def _bigints(values: Sequence[int]) -> str:
 
 
 def table_conditions(
-    wanted: Sequence[TableName], after: Mapping[TableName, str], node: str | None, scripts: Sequence[int] = ()
+    wanted: Sequence[TableName], after: Mapping[TableName, str], scripts: Sequence[int] = ()
 ) -> list[str]:
-    """Return the conditions that keep a batch to `wanted` tables and to one node.
+    """Return the conditions that keep a batch to `wanted` tables.
 
-    `after` names tables whose copy already holds what its snapshot (text form) sees. `node` None takes every event.
+    `after` names tables whose copy already holds what its snapshot (text form) sees.
     `scripts` are transactions that ran scripts: of theirs the script is taken and not the rows it changed.
     """
     found = [f"ev_extra1 = any ({quote_array([str(name) for name in wanted])})"]
@@ -81,8 +130,6 @@ def table_conditions(
     for name, snapshot in after.items():
         seen = f"pg_catalog.txid_visible_in_snapshot(ev_txid, {quote_literal(snapshot)}::pg_catalog.txid_snapshot)"
         found.append(f"not (ev_extra1 = {quote_literal(str(name))} and {seen})")
-    if node is not None:
-        found.append(f"(ev_extra3 is null or ev_extra3 = {quote_literal(node)})")
     return found
 
 
@@ -108,22 +155,23 @@ class PipeBroken(LondisteError):
 class EventWindow:
     """The events that `end` sees and `start` does not, of some tables and for one node, as SELECTs.
 
-    `after` names tables whose copy holds what its snapshot (text form) sees already; `node` None takes every event.
+    `after` names tables whose copy holds what its snapshot (text form) sees already; `reader` None takes every
+    event.
     """
 
     event_table: str
     start: Snapshot
     end: Snapshot
     after: Mapping[TableName, str]
-    node: str | None
+    reader: Reader | None
 
     def select(
         self, tables: Sequence[TableName], columns: str, more: Sequence[str] = (), scripts: Sequence[int] = ()
     ) -> str:
         """Return the SELECT of `columns`; `scripts` are transactions of which scripts are taken instead of rows."""
         after = {name: snapshot for name, snapshot in self.after.items() if name in tables}
-        conditions = [*table_conditions(tables, after, self.node, scripts), *more]
-        return events_between(self.event_table, self.start, self.end, conditions, columns)
+        conditions = [*table_conditions(tables, after, scripts), *more]
+        return events_between(self.event_table, self.start, self.end, conditions, columns, self.reader)
 
 
 def pump(source: Database, copy_out: str, target: Database, copy_in: str) -> int:

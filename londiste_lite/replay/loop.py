@@ -13,10 +13,11 @@ from londiste_lite import event_queue, foreign_keys, locks, meeting, pausing, sc
 from londiste_lite.backoff import Backoff
 from londiste_lite.complaint import Complaint
 from londiste_lite.db import Database
-from londiste_lite.errors import AlreadyRunning, ConfigError, ConnectionLost, LondisteError, ReplayError
+from londiste_lite.errors import AlreadyRunning, ClaimReleased, ConfigError, ConnectionLost, LondisteError, ReplayError
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import TableName
 from londiste_lite.replay import position
+from londiste_lite.replay.arrival import arrive
 from londiste_lite.replay.batch import BatchRunner, Window
 from londiste_lite.replay.observer import Nobody, ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber, same_database
@@ -131,6 +132,7 @@ class Session:
         schema.require(self.subscriber, "subscriber")
         self._queue: Queue = event_queue.find_queue(self.provider, settings.queue)
         self._listen()
+        arrive(self.provider, self.subscriber, self._queue, settings)
         self._at = position.start(self.provider, self.subscriber, self._queue, settings.consumer)
         self._finished = self._at.id
         self._runner = BatchRunner(
@@ -330,7 +332,9 @@ class Session:
             self._sequences.set_changed()
             position.store(self.subscriber, self._queue.name, self._settings.consumer, end)
 
-        counts = self._runner.run(Window(self._at.snapshot, end.snapshot, wanted, after, with_scripts=True), finish)
+        claim = self._settings.consumer if self._settings.may_be_parked else None
+        window = Window(self._at.snapshot, end.snapshot, wanted, after, with_scripts=True, claim=claim)
+        counts = self._runner.run(window, finish)
         self._sequences.committed()
         rows = sum(c.total for c in counts.values())
         self.observer.batch(time.monotonic() - begun, rows)
@@ -361,7 +365,9 @@ class Session:
             subscribed.set_state(self.subscriber, self._queue.name, table.table, *states, ahead)
             subscribed.count_rows(self.subscriber, self._queue.name, counts)
 
-        window = Window(table.snapshot, self._at.snapshot, [replace(table, state=TableState.OK)], {})
+        claim = self._settings.copy_consumer if self._settings.may_be_parked else None
+        wanted = [replace(table, state=TableState.OK)]
+        window = Window(table.snapshot, self._at.snapshot, wanted, {}, claim=claim)
         self._runner.run(window, finish, "join")
         log.info("%s is in sync", table.table)
 
@@ -387,7 +393,10 @@ class Session:
         """Move the consumer's claim on the queue up to what is applied: at most once a second, for it is an UPDATE."""
         now = time.monotonic()
         if self._finished != self._at.id and (force or now >= self._finish_at):
-            event_queue.move_to(self.provider, self._queue.name, self._settings.consumer, self._at.id)
+            name, consumer = self._queue.name, self._settings.consumer
+            if self._settings.may_be_parked and event_queue.position(self.provider, name, consumer) is None:
+                raise ClaimReleased
+            event_queue.move_to(self.provider, name, consumer, self._at.id)
             self._finished = self._at.id
             self._finish_at = now + FINISH_SECONDS
 

@@ -14,7 +14,8 @@ class ReplaySettings:
     """One subscriber's settings; times are seconds.
 
     `apply` is `bulk` or `ordered`; `max_batch_rows` bounds how many events are merged into one batch;
-    `parallel_copies` how many tables are copied at once.
+    `parallel_copies` how many tables are copied at once. `park_events` and `park_seconds` say how far behind the
+    subscriber may be before it is parked, None for ever.
     """
 
     provider_dsn: str
@@ -29,6 +30,13 @@ class ReplaySettings:
     connection_lifetime: float = 1200.0
     parallel_copies: int = 2
     max_batch_rows: int = 500_000
+    park_events: int | None = None
+    park_seconds: float | None = None
+
+    @property
+    def may_be_parked(self) -> bool:
+        """Whether the claim on the queue may be released under a replay that works."""
+        return self.park_events is not None or self.park_seconds is not None
 
     @property
     def copy_consumer(self) -> str:

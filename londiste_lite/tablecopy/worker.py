@@ -147,5 +147,6 @@ class CopyWorker:
                 raise StopRequested(f'catching up "{self.table}" was given up: its registration changed')
             subscribed.count_rows(runner.subscriber, self._settings.queue, counts)
 
-        runner.run(Window(before, tick.snapshot, [self._wanted], {}), store, "catchup")
+        claim = self._settings.copy_consumer if self._settings.may_be_parked else None
+        runner.run(Window(before, tick.snapshot, [self._wanted], {}, claim=claim), store, "catchup")
         self._wanted = replace(self._wanted, snapshot=tick.snapshot)

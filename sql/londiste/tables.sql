@@ -111,3 +111,32 @@ create table if not exists londiste.provider_script (
     executed        timestamptz not null default now(),
     primary key (queue_name, txid, event_id)
 );
+
+-- Provider: the subscribers of each queue, as each says of itself when its replay begins.
+create table if not exists londiste.provider_subscriber (
+    queue_name      text not null,
+    consumer_name   text not null,
+    node_name       text,                           -- its name in routes, null: it takes every row
+    park_events     int8,                           -- backlog at which it is parked, in events of the queue, or null
+    park_seconds    float8,                         -- the same as an age of the oldest waiting batch, or null
+    seen            timestamptz not null default now(),
+    parked          timestamptz,                    -- when its claim on the queue was released, null: it was not
+    parked_reason   text,
+    primary key (queue_name, consumer_name)
+);
+
+-- Provider: events for nodes that no subscriber was called, counted before the queue forgets them.
+create table if not exists londiste.unknown_node (
+    queue_name      text not null,
+    table_name      text not null,
+    node_name       text not null,
+    events          int8 not null,
+    last_seen       timestamptz not null,
+    primary key (queue_name, table_name, node_name)
+);
+
+-- Provider: up to which snapshot the events of a queue are counted in unknown_node.
+create table if not exists londiste.unknown_node_counted (
+    queue_name      text primary key,
+    snapshot        text not null
+);

@@ -10,7 +10,7 @@ grant usage on sequence londiste.provider_table_nr_seq, londiste.provider_seq_nr
 grant execute on function
     londiste.capture_open, londiste.capture_begin, londiste.capture_end, londiste.plain_text, londiste.columns_of,
     londiste.columns_hold, londiste.attnums_of, londiste.live_columns, londiste.equality_of, londiste.current_rows_sql,
-    pgq.insert_event(text, text, text, text, text, text, text)
+    londiste.index_targets, pgq.insert_event(text, text, text, text, text, text, text)
     to londiste_capture;
 grant select on pgq.queue to londiste_capture;
 grant insert (ev_id, ev_time, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4)
@@ -21,7 +21,8 @@ grant usage on schema pgq, londiste to londiste_ticker;
 grant select on londiste.schema_version to londiste_ticker;
 grant select on pgq.queue, pgq.tick, pgq.subscription, pgq.consumer to londiste_ticker;
 grant execute on function
-    londiste.tick, pgq.seq_getval, pgq.maint_operations, pgq.maint_tables_to_vacuum, pgq.maint_rotate_tables_step1,
+    londiste.tick, londiste.park_behind, londiste.count_unknown_nodes, londiste.index_targets,
+    pgq.seq_getval, pgq.maint_operations, pgq.maint_tables_to_vacuum, pgq.maint_rotate_tables_step1,
     pgq.maint_rotate_tables_step2, pgq.maint_retry_events, pgq.insert_event_raw
     to londiste_ticker;
 grant update (queue_cur_table, queue_switch_step1, queue_switch_step2, queue_switch_time) on pgq.queue
@@ -30,12 +31,15 @@ grant delete on pgq.tick to londiste_ticker;
 grant select, delete on pgq.retry_queue to londiste_ticker;
 grant select, insert, truncate on pgq.event_template to londiste_ticker;
 
--- londiste_replay: reads events and positions, keeps its own position. No right to change any other table.
+-- londiste_replay: reads events and positions, keeps its own position. It says of itself who it is.
 grant usage on schema pgq, londiste to londiste_replay;
 grant select on all tables in schema londiste to londiste_replay;
+grant insert, update, delete on londiste.provider_subscriber to londiste_replay;
+grant delete on londiste.unknown_node to londiste_replay;
 grant select on pgq.queue, pgq.tick, pgq.subscription, pgq.consumer, pgq.event_template to londiste_replay;
 grant execute on function
-    londiste.tick, pgq.seq_getval, pgq.register_consumer, pgq.register_consumer_at, pgq.unregister_consumer
+    londiste.tick, londiste.find_unknown_nodes, londiste.event_tables, pgq.seq_getval, pgq.register_consumer,
+    pgq.register_consumer_at, pgq.unregister_consumer
     to londiste_replay;
 
 -- Queues that are there get what has changed in the pattern of their event tables.

@@ -30,7 +30,8 @@ LAYERS: dict[str, set[str]] = {
     },
     "2 what exists in the database": {
         *("schema", "event_queue", "events", "published", "subscribed", "routing", "table_state", "sequences"),
-        *("foreign_keys", "structure", "triggers", "locks", "pausing", "meeting", "roles", "scripts", "tick_rule"),
+        *("foreign_keys", "structure", "triggers", "locks", "claims", "pausing", "meeting", "roles", "scripts"),
+        "tick_rule",
     },
     "3 the engine": {
         *("replay", "tablecopy", "compare", "ticker", "relay", "preflight", "progress", "registration"),
