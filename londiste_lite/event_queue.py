@@ -117,6 +117,25 @@ def last_tick(db: Database, queue: Queue) -> Tick:
     return _tick(row)
 
 
+def last_tick_age(db: Database, queue: Queue) -> float | None:
+    """Return the age of the newest tick in seconds by the provider's clock, None when there is none."""
+    found = db.value("event_queue.tick_age", queue_id=queue.id)
+    return None if found is None else float(found)
+
+
+def size(db: Database, queue: Queue) -> int:
+    """Return the size of the queue's event tables in bytes, with indexes and what is stored out of line."""
+    return int(db.value("event_queue.size", queue_id=queue.id))
+
+
+def consumer_lags(db: Database, queue: Queue) -> list[tuple[str, float, int]]:
+    """Return each consumer with the seconds and the events that it is behind the newest tick."""
+    return [
+        (str(name), float(age), int(events))
+        for name, age, events in db.rows("event_queue.consumer_lags", queue_id=queue.id)
+    ]
+
+
 def ticks_after(db: Database, queue: Queue, tick_id: int, most: int) -> list[Tick]:
     """Return up to `most` ticks after `tick_id`, oldest first."""
     return [_tick(row) for row in db.rows("event_queue.ticks_after", queue_id=queue.id, tick=tick_id, most=most)]

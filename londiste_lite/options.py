@@ -239,8 +239,7 @@ OPTIONS: tuple[Option, ...] = (
         default="0",
         low=0,
         high=65535,
-        help="TCP port on 127.0.0.1 that serves metrics while replay runs; 0 = none.",
-        planned=True,
+        help="TCP port on 127.0.0.1 that serves /metrics (Prometheus) and /healthz while replay runs; 0 = none.",
     ),
     # --- [pgqadm] -------------------------------------------------------------------------------------------------
     Option(

@@ -35,6 +35,19 @@ class TableStatus:
 
 
 @dataclass(frozen=True)
+class CopyStatus:
+    """A copy under way: what it is at, and how far; `total_rows` and `total_bytes` are about how many there will be."""
+
+    table: str
+    phase: str
+    rows: int
+    bytes: int
+    total_rows: int | None
+    total_bytes: int | None
+    seconds: float
+
+
+@dataclass(frozen=True)
 class SequenceStatus:
     """One subscribed sequence and its value on both sides, None where it does not exist."""
 
@@ -72,8 +85,18 @@ class Status:
         return asdict(self)
 
 
-def status(provider: Database, subscriber: Database, queue_name: str, consumer: str, node: str | None) -> Status:
-    """Return the status. Raises ObjectNotFound when the provider has no such queue."""
+def status(
+    provider: Database,
+    subscriber: Database,
+    queue_name: str,
+    consumer: str,
+    node: str | None,
+    most_counted: int = MOST_COUNTED,
+) -> Status:
+    """Return the status, counting up to `most_counted` events that wait.
+
+    Raises ObjectNotFound when the provider has no such queue.
+    """
     queue = event_queue.find_queue(provider, queue_name)
     newest = event_queue.last_tick(provider, queue)
     stored = position.progress(subscriber, consumer)
@@ -81,7 +104,9 @@ def status(provider: Database, subscriber: Database, queue_name: str, consumer: 
     at = stored.tick_id if stored else held
     tick = event_queue.tick_by_id(provider, queue, at) if at is not None else None
     tables = subscribed.tables(subscriber, queue_name)
-    pending, lag = _backlog(provider, queue, tick, [t.table for t in tables], node) if tick else (None, None)
+    pending, lag = (
+        _backlog(provider, queue, tick, [t.table for t in tables], node, most_counted) if tick else (None, None)
+    )
     names = subscribed.sequences(subscriber, queue_name)
     return Status(
         queue=queue_name,
@@ -109,10 +134,23 @@ def _parked(claim: Claim | None) -> dict[str, Any] | None:
     return {"since": claim.parked, "reason": claim.reason}
 
 
+def copies(subscriber: Database, queue_name: str) -> list[CopyStatus]:
+    """Return the copies under way that note how far they are."""
+    if subscriber.run("select pg_catalog.to_regclass('londiste.copy_job')")[0][0] is None:
+        return []
+    rows = subscriber.run(
+        "select table_name, phase, copied_rows, copied_bytes, total_rows, total_bytes,"
+        " extract(epoch from pg_catalog.clock_timestamp() - started)::float8"
+        " from londiste.copy_job where queue_name = %s order by started, table_name",
+        [queue_name],
+    )
+    return [CopyStatus(*row) for row in rows]
+
+
 def _backlog(
-    provider: Database, queue: Queue, tick: Tick, tables: list[TableName], node: str | None
+    provider: Database, queue: Queue, tick: Tick, tables: list[TableName], node: str | None, most: int
 ) -> tuple[int, float]:
-    """Return how many events of these tables wait behind a tick (no more than MOST_COUNTED are counted), and the age
+    """Return how many events of these tables wait behind a tick (no more than `most` are counted), and the age
     of the oldest in seconds, 0 when none waits."""
     if not tables:
         return 0, 0.0
@@ -122,7 +160,7 @@ def _backlog(
     sql = (
         "select pg_catalog.count(*)::int8, "
         "coalesce(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(ev_time)), 0)::float8 "
-        f"from ({waiting} limit {MOST_COUNTED}) e"
+        f"from ({waiting} limit {most}) e"
     )
     count, age = provider.run(sql)[0]
     return int(count), round(max(0.0, float(age)), 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -54,8 +55,22 @@ def register(app: typer.Typer) -> None:
             context.run(lambda stop: service.run_once(replay_settings(settings), stop))
             return
 
+        from londiste_lite.metrics import MetricsService, Scraped  # only here, for it brings a web server
+
+        def scraped() -> Scraped:
+            now = context.londiste()
+            return Scraped(now.provider_db, now.subscriber_db, now.job_name, now.queue, now.consumer, now.node)
+
+        metrics = MetricsService(scraped)
+
+        def read_again() -> ReplaySettings:
+            metrics.serve(context.londiste().metrics_port)
+            return replay_settings(context.londiste())
+
         def work(stop: StopFlag) -> None:
-            service.run_replay(replay_settings(settings), stop, lambda: replay_settings(context.londiste()))
+            with closing(metrics):
+                metrics.serve(settings.metrics_port)
+                service.run_replay(replay_settings(settings), stop, read_again, metrics)
 
         context.run_service(settings, work)
 

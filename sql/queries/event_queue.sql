@@ -52,6 +52,38 @@ where tick_queue = %(queue_id)s
 order by tick_id desc
 limit 1
 
+-- name: tick_age
+select extract(epoch from pg_catalog.clock_timestamp() - tick_time)::float8
+from pgq.tick
+where tick_queue = %(queue_id)s
+order by tick_id desc
+limit 1
+
+-- name: size
+select coalesce(sum(pg_catalog.pg_total_relation_size(i.inhrelid)), 0)::int8
+from pgq.queue q
+     join pg_catalog.pg_inherits i on i.inhparent = pg_catalog.to_regclass(q.queue_data_pfx)
+where q.queue_id = %(queue_id)s
+
+-- name: consumer_lags
+-- A consumer that stands at the newest tick waits for nothing, however old that is.
+select c.co_name,
+       case when t.tick_id = newest.tick_id then 0
+            else extract(epoch from pg_catalog.clock_timestamp() - t.tick_time) end::float8,
+       newest.tick_event_seq - t.tick_event_seq
+from pgq.subscription s
+     join pgq.consumer c on c.co_id = s.sub_consumer
+     join pgq.tick t on t.tick_queue = s.sub_queue and t.tick_id = s.sub_last_tick
+     cross join lateral (
+         select n.tick_id, n.tick_event_seq
+           from pgq.tick n
+          where n.tick_queue = s.sub_queue
+          order by n.tick_id desc
+          limit 1
+     ) newest
+where s.sub_queue = %(queue_id)s
+order by c.co_name
+
 -- name: ticks_after
 select tick_id, tick_snapshot::text, tick_event_seq, tick_time
 from pgq.tick

