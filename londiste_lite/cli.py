@@ -29,6 +29,9 @@ ORDER = (
 )
 """Commands in the order of the help page; the others follow by name."""
 
+SERVICES = ("replay", "ticker")
+"""Commands that go on until they are stopped, which -d puts into the background."""
+
 _OVERVIEW = """Trigger-based table replication between PostgreSQL servers.
 
 INI is the file with the settings: one with a [londiste] section for replication, with a [pgqadm] section for the queue
@@ -92,6 +95,11 @@ def _main(
             raise typer.Exit(2)
         raise UsageError("no command given", hint="See `londiste_lite --help` for the commands.")
     context.command = ctx.invoked_subcommand
+    if background and context.command not in SERVICES:
+        services = " and ".join(f"`{name}`" for name in SERVICES)
+        raise UsageError(
+            f'"{context.command}" cannot run in the background', hint=f"-d is for {services}; leave it out."
+        )
 
 
 def _change_position(context: Context, how: str) -> None:

@@ -114,7 +114,13 @@ class Context:
         stop = StopFlag()
         results: list[Result] = []
         with signals.stop_on_signals(stop):
-            run_supervised(lambda: results.append(work(stop)), stop)
+            try:
+                run_supervised(lambda: results.append(work(stop)), stop)
+            except LondisteError as error:
+                # What was cut short may fail in any way, which is of no interest any more.
+                if stop.reason and not isinstance(error, StopRequested):
+                    raise StopRequested(f"interrupted by {stop.reason}") from error
+                raise
         if stop.reason:
             raise StopRequested(f"interrupted by {stop.reason}")
         return results[0]

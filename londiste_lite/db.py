@@ -412,7 +412,7 @@ def connect(
     defaults = {key: value for key, value in _KEEPALIVES.items() if key not in given}
     options: dict[str, Any] = {"application_name": f"londiste:{job}:{role}"[:63], **defaults}
     try:
-        raw = psycopg2.connect(dsn, **options)
+        raw = _open(dsn, options)
     except psycopg2.OperationalError as error:
         text = hide_password(" ".join(str(error).split())).rstrip(".")
         raise ConnectionRefused(f"cannot connect to {describe(dsn)}: {text}") from error
@@ -435,6 +435,32 @@ def connect(
         database.close()
         raise
     return database
+
+
+def _open(dsn: str, options: Mapping[str, Any]) -> Any:
+    """Connect; in the main thread so that Ctrl-C ends the wait for a server which does not answer.
+
+    The driver comes back only at its time-out, so it waits in a thread of its own, which is left behind.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return psycopg2.connect(dsn, **options)
+    found: list[Any] = []
+    failed: list[BaseException] = []
+    ended = threading.Event()
+
+    def work() -> None:
+        try:
+            found.append(psycopg2.connect(dsn, **options))
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            ended.set()
+
+    threading.Thread(target=work, name="connect", daemon=True).start()
+    ended.wait()
+    if failed:
+        raise failed[0]
+    return found[0]
 
 
 DriverError = psycopg2.Error

@@ -10,7 +10,7 @@ import typer
 from londiste_lite import event_queue, output, progress, registration
 from londiste_lite.config import LondisteSettings
 from londiste_lite.context import Context
-from londiste_lite.errors import RegistrationError, WaitTimeout
+from londiste_lite.errors import RegistrationError, UsageError, WaitTimeout
 from londiste_lite.locks import replay_holder
 from londiste_lite.replay import position
 from londiste_lite.replay.settings import ReplaySettings
@@ -52,6 +52,10 @@ def register(app: typer.Typer) -> None:
         context: Context = ctx.obj
         settings = context.londiste()
         if once:
+            if context.daemon:
+                raise UsageError(
+                    "--once cannot run in the background", hint="Leave out -d, or --once for a replay that goes on."
+                )
             context.run(lambda stop: service.run_once(replay_settings(settings), stop))
             return
 
