@@ -9,8 +9,7 @@ import pytest
 
 from londiste_lite import db
 from londiste_lite.errors import SchemaError
-from londiste_lite.throwaway import free_port
-from tests.fixtures.cli import BIN, PASSWORD, CommandLine, Roles, Site
+from tests.fixtures.cli import BIN, PASSWORD, CommandLine, Site
 
 # One command of each kind, by the sides that it connects to.
 PROVIDER = [
@@ -44,21 +43,6 @@ BOTH = [
 ]
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["provider", "subscriber"])
-def test_server_away__every_command(shell: CommandLine, which: int) -> None:
-    # Nobody listens on the port, so every command that needs this side must say so.
-    away = f"host=127.0.0.1 port={free_port()} dbname=app user=me password={PASSWORD}"
-    uri = f"postgresql://me:{PASSWORD}@127.0.0.1:{free_port()}/app"
-    shell.write(
-        "replica.ini",
-        f"[londiste]\nprovider_db = {(away, uri)[which]}\nsubscriber_db = {(uri, away)[which]}\npgq_queue_name = q\n",
-    )
-    for words in ((*PROVIDER, *BOTH[:4]), (*SUBSCRIBER, *BOTH[4:]))[which]:
-        done = shell.run("replica.ini", *words, code=1)
-        assert 'cannot connect to database "app" at 127.0.0.1:' in done.err
-        assert done.out == ""
-
-
 def test_not_installed__every_command_says_what_to_run(new_site: Callable[..., Site]) -> None:
     site = new_site(installed=False)
     site.both("create table entry (id serial primary key)")
@@ -77,22 +61,6 @@ def test_queue_is_not_there__nearest_name(site: Site) -> None:
         done = site.run(*words, ini=wrong, code=1)
         assert 'no event queue "londiste.wirte"' in done.err
         assert 'Did you mean "londiste.write"?' in done.err
-
-
-def test_privilege_missing__every_command(site: Site, roles: Roles) -> None:
-    site.both("create table entry (id serial primary key)")
-    name = f"nobody_{site.provider.dbname}"
-    ini = site.ini(
-        "nobody.ini",
-        provider_db=roles.make(site, site.provider_dsn, name),
-        subscriber_db=roles.make(site, site.subscriber_dsn, name),
-    )
-    site.run("provider", "add", "entry")
-    site.run("provider", "add-seq", "entry_id_seq")
-    for words in (*PROVIDER, *SUBSCRIBER, *BOTH):
-        done = site.run(*words, ini=ini, code=1)
-        assert "ermission" in done.err or "must be owner" in done.err or "may not" in done.err, str(done)
-    assert site.run("provider", "tables").out == "public.entry\n"
 
 
 def test_ini__what_is_wrong_with_it(shell: CommandLine) -> None:

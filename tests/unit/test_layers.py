@@ -49,7 +49,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "4 terminal and process": {"output", "daemon", "signals", "metrics", "context", "arguments"},
     "5 commands": {"commands"},
-    "6 wiring": {"cli", "error_boundary", "manual", "pgq", "__main__"},
+    "6 wiring": {"cli", "error_boundary", "man_page", "manual", "pgq", "__main__"},
 }
 
 # Who may import a library of somebody else.
