@@ -10,7 +10,6 @@ import pytest
 from londiste_lite import schema
 from londiste_lite.db import Database
 from londiste_lite.throwaway import ThrowawayServer
-from tests.fixtures.in_process import call  # noqa: F401
 from tests.fixtures.servers import ServerPool, available, connect, default_version
 
 

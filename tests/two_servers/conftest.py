@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import need
 from tests.fixtures.cli import new_site, roles, shell, site  # noqa: F401
+from tests.fixtures.in_process import call  # noqa: F401
 from tests.fixtures.pair import UP, Pair
 from tests.fixtures.servers import ServerPool
 
