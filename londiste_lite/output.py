@@ -14,10 +14,11 @@ import enum
 import json as json_module
 import logging
 import os
+import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -114,6 +115,56 @@ def pairs(items: Sequence[tuple[str, object]]) -> None:
     """Print names and values, one pair a line, the values in one column."""
     width = max((len(name) for name, _ in items), default=0)
     lines(f"{name + ':':<{width + 1}} {_cell(value)}" for name, value in items)
+
+
+Line = list[tuple[str, str]]
+"""Pieces of text with the names of their styles: see `status_screen`."""
+
+
+def screen_width() -> int:
+    """Return how many columns a screen may have."""
+    return max(60, min(shutil.get_terminal_size().columns, 120))
+
+
+def screen(shown: Sequence[Line]) -> None:
+    """Print a screen once, on a terminal."""
+    from rich.console import Console
+
+    Console(soft_wrap=True).print(_styled(shown))
+
+
+@contextlib.contextmanager
+def live() -> Iterator[Callable[[Sequence[Line]], None]]:
+    """Show screens one after the other in the same place; the block gets the function that shows one.
+
+    On a terminal the screen is one of its own, so that nothing stays behind; elsewhere the text is printed anew.
+    """
+    if not on_terminal():
+
+        def printed(shown: Sequence[Line]) -> None:
+            lines(["".join(text for text, _ in line).rstrip() for line in shown])
+            lines([""])
+            sys.stdout.flush()
+
+        yield printed
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(), screen=True, auto_refresh=False, vertical_overflow="crop") as place:
+        yield lambda shown: place.update(_styled(shown), refresh=True)
+
+
+def _styled(shown: Sequence[Line]) -> Any:
+    from rich.text import Text
+
+    text = Text(no_wrap=True, overflow="crop")
+    for number, line in enumerate(shown):
+        if number:
+            text.append("\n")
+        for piece, style in line:
+            text.append(_printable(piece), style=style or None)
+    return text
 
 
 def _cell(value: object) -> str:

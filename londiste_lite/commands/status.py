@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
-from londiste_lite import output, progress, queue_admin
+from londiste_lite import output, progress, queue_admin, status_screen
 from londiste_lite.config import LondisteSettings, QueueSettings
+from londiste_lite.context import Context
+from londiste_lite.db import describe
+from londiste_lite.errors import LondisteError, UsageError
 from londiste_lite.progress import Status
 from londiste_lite.queue_admin import DatabaseStatus
 from londiste_lite.sides import both, opened
+from londiste_lite.stop_flag import StopFlag
+
+Show = Callable[[Sequence[output.Line]], None]
+
+# Seconds between two looks of --watch, and how many waiting events each of them counts at most.
+PACE = 1.0
+MOST_COUNTED = 100_000
 
 
 def register(app: typer.Typer) -> None:
@@ -20,9 +32,16 @@ def register(app: typer.Typer) -> None:
     def status(
         ctx: typer.Context,
         json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+        watch: Annotated[bool, typer.Option("--watch", help="Go on showing it, until Ctrl-C.")] = False,
     ) -> None:
         """Show positions, lag, tables and the last error; with a [pgqadm] INI the queues and their consumers."""
-        settings: LondisteSettings | QueueSettings = ctx.obj.either()
+        context: Context = ctx.obj
+        settings: LondisteSettings | QueueSettings = context.either()
+        if watch and json:
+            raise UsageError("--watch and --json do not go together", hint="Call `status --json` as often as you like.")
+        if watch:
+            context.run(lambda stop: _watch(settings, stop))
+            return
         if isinstance(settings, QueueSettings):
             with opened(settings.db, settings.job_name, None) as db:
                 queues = queue_admin.status(db)
@@ -33,10 +52,55 @@ def register(app: typer.Typer) -> None:
             return
         with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):
             found = progress.status(provider, subscriber, settings.queue, settings.consumer, settings.node)
+            copies = progress.copies(subscriber, settings.queue)
         if json:
             output.json(found.as_json())
+        elif output.on_terminal():
+            output.screen(status_screen.screen(found, copies, _sides(settings), output.screen_width()))
         else:
             _show(found)
+
+
+def _sides(settings: LondisteSettings) -> tuple[str, str]:
+    return describe(settings.provider_db), describe(settings.subscriber_db)
+
+
+def _watch(settings: LondisteSettings | QueueSettings, stop: StopFlag) -> None:
+    """Show the status again and again; a server that is away is shown, too."""
+    history = status_screen.History()
+    with output.live() as show:
+        while not stop.requested:
+            try:
+                if isinstance(settings, QueueSettings):
+                    _watch_queues(settings, stop, show)
+                else:
+                    _watch_replay(settings, stop, show, history)
+            except LondisteError as error:
+                show([_clock(), [], [("error: ", "bold red"), (error.message, "")]])
+                stop.wait(PACE)
+
+
+def _watch_replay(settings: LondisteSettings, stop: StopFlag, show: Show, history: status_screen.History) -> None:
+    with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):
+        while not stop.requested:
+            wanted = (settings.queue, settings.consumer, settings.node, MOST_COUNTED)
+            found = progress.status(provider, subscriber, *wanted)
+            copies = progress.copies(subscriber, settings.queue)
+            history.add(found, time.monotonic())
+            width = output.screen_width()
+            show([_clock(), [], *status_screen.screen(found, copies, _sides(settings), width, history)])
+            stop.wait(PACE)
+
+
+def _watch_queues(settings: QueueSettings, stop: StopFlag, show: Show) -> None:
+    with opened(settings.db, settings.job_name, None) as db:
+        while not stop.requested:
+            show([_clock(), [], *([(line, "")] for line in _queue_lines(queue_admin.status(db)))])
+            stop.wait(PACE)
+
+
+def _clock() -> output.Line:
+    return [(f"{time.strftime('%H:%M:%S')}   Ctrl-C ends", "dim")]
 
 
 def _queue_lines(found: DatabaseStatus) -> list[str]:

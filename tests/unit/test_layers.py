@@ -47,7 +47,7 @@ LAYERS: dict[str, set[str]] = {
             "structure_copy",
         ),
     },
-    "4 terminal and process": {"output", "daemon", "signals", "metrics", "context", "arguments"},
+    "4 terminal and process": {"output", "daemon", "signals", "metrics", "status_screen", "context", "arguments"},
     "5 commands": {"commands"},
     "6 wiring": {"cli", "error_boundary", "man_page", "manual", "pgq", "__main__"},
 }
