@@ -28,10 +28,15 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Minutes of measuring on an otherwise quiet machine; each script has options, see --help.
+# About an hour of measuring on an otherwise quiet machine; each script works alone and has options, see --help.
 bench: $(STAMP)
 	$(BIN)/python benchmarks/catch_up.py
+	$(BIN)/python benchmarks/catch_up.py --per-transaction 1000,1 --rows 50000 --cases insert,update,delete
+	$(BIN)/python benchmarks/catch_up.py --peers londiste3,pglogical --rows 200000
 	$(BIN)/python benchmarks/capture_cost.py
+	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/footprint.py
+	$(BIN)/python benchmarks/growth.py
 
 # Long runs of disturbances; `python -m tests.chaos.run --minutes 30` runs one for as long as is wanted.
 chaos: $(STAMP)

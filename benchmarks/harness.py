@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -37,9 +38,9 @@ def plain(dsn: str) -> Database:
 
 
 @contextmanager
-def pair(version: int) -> Iterator[tuple[ThrowawayServer, ThrowawayServer]]:
-    """Two running servers of one version."""
-    servers = [ThrowawayServer(version, settings=SETTINGS, name=name) for name in ("p", "s")]
+def pair(version: int, **settings: str) -> Iterator[tuple[ThrowawayServer, ThrowawayServer]]:
+    """Two running servers of one version; `settings` are the server's, beside those that all have."""
+    servers = [ThrowawayServer(version, settings={**SETTINGS, **settings}, name=name) for name in ("p", "s")]
     try:
         for server in servers:
             server.create().start()
@@ -68,7 +69,8 @@ class Report:
 
     title: str
     unit: str
-    higher_is_better: bool = True
+    digits: int = 0
+    notes: list[str] = field(default_factory=list)
     series: dict[tuple[str, str], Series] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
 
@@ -86,10 +88,10 @@ class Report:
                 ratio = ""
                 if ours is not None and system != "londiste_lite":
                     ratio = f"{ours.median / series.median:.2f}"
-                print(
-                    f"{case:<28}{system:<22}{series.median:>12,.0f}{min(series.values):>12,.0f}"
-                    f"{max(series.values):>12,.0f}{ratio:>12}"
-                )
+                figures = (series.median, min(series.values), max(series.values))
+                print(f"{case:<28}{system:<22}" + "".join(f"{v:>12,.{self.digits}f}" for v in figures) + f"{ratio:>12}")
+        for note in self.notes:
+            print(note)
 
     def _rounds(self) -> int:
         return max((len(s.values) for s in self.series.values()), default=0)
@@ -103,6 +105,7 @@ class Report:
             "unit": self.unit,
             "machine": {"cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
             "facts": self.facts,
+            "notes": self.notes,
             "results": [
                 {"case": s.case, "system": s.system, "median": s.median, "values": s.values}
                 for s in self.series.values()
@@ -132,6 +135,12 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     log = open(folder / "bench.log", "ab")  # noqa: SIM115  closed with the process
     command = [sys.executable, "-m", "londiste_lite", *arguments]
     return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+
+
+def peak_memory(pid: int) -> float:
+    """The most memory that a process had so far, in MB."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def cpu_seconds(pid: int) -> float:
