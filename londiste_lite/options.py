@@ -213,7 +213,6 @@ OPTIONS: tuple[Option, ...] = (
         low=1,
         high=64,
         help="How many connections copy one big table.",
-        planned=True,
     ),
     Option(
         name="max_batch_rows",

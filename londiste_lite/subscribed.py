@@ -126,9 +126,10 @@ def set_state(
     return bool(found)
 
 
-def restart_copies(db: Database, queue: str) -> list[TableName]:
-    """Put tables whose copy was cut short back to the start; return them."""
-    return [QualifiedName.parse(row[0]) for row in db.rows("subscribed.restart_copies", queue=queue)]
+def restart_copies(db: Database, queue: str, table: TableName | None = None) -> list[TableName]:
+    """Put tables (or one) whose copy was cut short back to those that are to be copied; return them."""
+    rows = db.rows("subscribed.restart_copies", queue=queue, table=str(table) if table else None)
+    return [QualifiedName.parse(row[0]) for row in rows]
 
 
 def forget_all(db: Database, queue: str) -> None:

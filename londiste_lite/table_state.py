@@ -37,6 +37,7 @@ class BadTableState(LondisteError):
 
 MOVES: dict[tuple[TableState, TableState], str] = {
     (TableState.MISSING, TableState.IN_COPY): "replay",
+    (TableState.IN_COPY, TableState.IN_COPY): "copy",
     (TableState.IN_COPY, TableState.CATCHING_UP): "copy",
     (TableState.IN_COPY, TableState.MISSING): "replay",
     (TableState.CATCHING_UP, TableState.CATCHING_UP): "copy",

@@ -32,6 +32,7 @@ def replay_settings(settings: LondisteSettings) -> ReplaySettings:
         lock_timeout=settings.lock_timeout,
         connection_lifetime=settings.connection_lifetime,
         parallel_copies=settings.parallel_copies,
+        copy_jobs=settings.copy_jobs,
         max_batch_rows=settings.max_batch_rows,
         park_events=settings.park_after.events if settings.park_after else None,
         park_seconds=settings.park_after.seconds if settings.park_after else None,

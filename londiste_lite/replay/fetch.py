@@ -10,7 +10,7 @@ import fcntl
 import io
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -174,9 +174,12 @@ class EventWindow:
         return events_between(self.event_table, self.start, self.end, conditions, columns, self.reader)
 
 
-def pump(source: Database, copy_out: str, target: Database, copy_in: str) -> int:
+def pump(
+    source: Database, copy_out: str, target: Database, copy_in: str, seen: Callable[[int], object] | None = None
+) -> int:
     """Stream `copy_out` (COPY TO STDOUT) of `source` into `copy_in` (COPY FROM STDIN) of `target`; return the rows.
 
+    `seen` is told the size of each piece, in bytes, as it goes through.
     Memory is bounded by the pipe. When either side fails the other is stopped and the first cause raised; the caller's
     transaction on `target` must then be rolled back. `source` can be used again.
     """
@@ -195,7 +198,7 @@ def pump(source: Database, copy_out: str, target: Database, copy_in: str) -> int
     thread = threading.Thread(target=produce, name="fetch", daemon=True)
     thread.start()
     with os.fdopen(read_fd, "rb", buffering=0) as raw:
-        reader = _CheckedReader(raw, thread, failures)
+        reader = _CheckedReader(raw, thread, failures, seen)
         try:
             rows = target.copy_in(copy_in, reader)
         except BaseException as error:
@@ -234,8 +237,15 @@ def _stop(source: Database, raw: io.FileIO) -> None:
 class _CheckedReader:
     """A reader that turns an end of stream caused by a failed producer into an error, so that COPY cannot end well."""
 
-    def __init__(self, raw: object, thread: threading.Thread, failures: list[BaseException]) -> None:
+    def __init__(
+        self,
+        raw: object,
+        thread: threading.Thread,
+        failures: list[BaseException],
+        seen: Callable[[int], object] | None,
+    ) -> None:
         self._read = raw.read  # type: ignore[attr-defined]
+        self._seen = seen
         self._thread = thread
         self._failures = failures
         self.broke = False
@@ -247,6 +257,8 @@ class _CheckedReader:
             if self._failures:
                 self.broke = True
                 raise PipeBroken
+        elif self._seen is not None:
+            self._seen(len(data))
         return data
 
     def readline(self, size: int | None = -1, /) -> bytes:

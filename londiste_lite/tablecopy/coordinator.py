@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from londiste_lite import event_queue, subscribed
+from londiste_lite import copies, event_queue, subscribed
 from londiste_lite.backoff import Backoff
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError
@@ -22,9 +22,14 @@ from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.stop_flag import StopFlag
 from londiste_lite.subscribed import Subscribed
 from londiste_lite.table_state import TableState
+from londiste_lite.tablecopy.connections import Connections
+from londiste_lite.tablecopy.tracker import Reached
 from londiste_lite.tablecopy.worker import CopyWorker
 
 log = logging.getLogger(__name__)
+
+# Seconds between two notes of how far copies are.
+NOTE_SECONDS = 1.0
 
 
 @dataclass
@@ -53,18 +58,23 @@ class CopyCoordinator:
         self._queue = queue
         self._stop = stop
         self._wake = wake
+        self._connections = Connections(settings)
         self._workers: dict[TableName, CopyWorker] = {}
         self._retries: dict[TableName, _Retry] = {}
         self._holding = False
+        self._note_at = 0.0
 
     def start(self) -> None:
         """Put right what an earlier process left: copies cut short start over, tables without their events too."""
         for name in subscribed.restart_copies(self._subscriber, self._queue.name):
-            log.info("the copy of %s was cut short; it starts over", name)
+            log.info("the copy of %s was cut short; it is done again, or goes on where it was", name)
         held = event_queue.position(self._provider, self._queue.name, self._settings.copy_consumer)
         self._holding = held is not None
         if held is None:
             for table in subscribed.tables(self._subscriber, self._queue.name):
+                if table.state is TableState.MISSING and table.snapshot is not None:
+                    log.warning("events for %s are gone; its copy starts over", table.table)
+                    subscribed.resync(self._subscriber, self._queue.name, table.table)
                 if table.state is TableState.CATCHING_UP:
                     log.warning("events for %s are gone; it is copied anew", table.table)
                     subscribed.set_state(
@@ -74,10 +84,13 @@ class CopyCoordinator:
                         TableState.CATCHING_UP,
                         TableState.MISSING,
                     )
+        for name in copies.drop_leftovers(self._subscriber):
+            log.info("dropped %s, which an earlier copy left behind", name)
 
     def turn(self, tables: Sequence[Subscribed]) -> list[Subscribed]:
         """Do what is due; return the tables that the main replay may take over now."""
         self._collect_finished(tables)
+        self._note()
         ready: list[Subscribed] = []
         waiting = False
         for table in tables:
@@ -104,6 +117,7 @@ class CopyCoordinator:
 
     def stop(self, timeout: float = 30.0) -> None:
         """Cancel all workers and wait for them; their tables are then to be copied anew."""
+        self._connections.release()
         if not self._workers:
             return
         for worker in self._workers.values():
@@ -114,6 +128,7 @@ class CopyCoordinator:
                 worker.cancel()
                 worker.join(0.2)
         self._workers = {}
+        self._connections.release()
         # So that `status` does not speak of a copy that is not under way; a session whose connection is lost cannot say
         # so, but the next one starts with it.
         with contextlib.suppress(LondisteError):
@@ -133,14 +148,14 @@ class CopyCoordinator:
             event_queue.register(self._provider, self._queue.name, self._settings.copy_consumer)
             self._holding = True
         states = (TableState.MISSING, TableState.IN_COPY)
-        if not subscribed.set_state(self._subscriber, self._queue.name, table.table, *states):
+        if not subscribed.set_state(self._subscriber, self._queue.name, table.table, *states, table.snapshot):
             return
         stored = {t.table: t for t in subscribed.tables(self._subscriber, self._queue.name)}
         if table.table in stored:
             self._launch(stored[table.table])
 
     def _launch(self, table: Subscribed) -> None:
-        worker = CopyWorker(self._settings, table, self._stop, self._wake)
+        worker = CopyWorker(self._settings, table, self._connections, self._stop, self._wake)
         self._workers[table.table] = worker
         worker.start()
 
@@ -156,8 +171,7 @@ class CopyCoordinator:
                 self._retries.pop(name, None)
             elif not self._stop.requested:
                 self._failed(name, str(worker.error), worker.error.hint)
-            in_copy = (TableState.IN_COPY, TableState.MISSING)
-            subscribed.set_state(self._subscriber, self._queue.name, name, *in_copy)
+            subscribed.restart_copies(self._subscriber, self._queue.name, name)
             if worker.error is not None and not self._stop.requested:
                 subscribed.set_error(self._subscriber, self._queue.name, name, str(worker.error))
 
@@ -169,7 +183,27 @@ class CopyCoordinator:
         log.error("the copy of %s failed: %s.%s Trying again in %.1f s", name, error, hint, delay)
 
     def _release(self) -> None:
-        """Give up the hold on the queue when no table needs it."""
+        """Give up the hold on the queue, and connections, when no table needs them."""
+        self._connections.release()
         if self._holding:
             event_queue.unregister(self._provider, self._queue.name, self._settings.copy_consumer)
             self._holding = False
+
+    def _note(self) -> None:
+        """Store how far the copies are, at most once a second."""
+        now = time.monotonic()
+        if not self._workers or now < self._note_at:
+            return
+        self._note_at = now + NOTE_SECONDS
+        for name, reached in self._reached().items():
+            copies.note(self._subscriber, self._queue.name, name, reached.phase, reached.rows, reached.bytes)
+
+    def _reached(self) -> dict[TableName, Reached]:
+        backends = {pid for worker in self._workers.values() for pid in worker.tracker.backends}
+        rows = copies.rows_under_way(self._subscriber, backends)
+        found = {}
+        for name, worker in self._workers.items():
+            reached = worker.tracker.reached(sum(rows.get(pid, 0) for pid in worker.tracker.backends))
+            if reached is not None:
+                found[name] = reached
+        return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from londiste_lite import event_queue, foreign_keys, subscribed
@@ -14,13 +15,15 @@ from londiste_lite.errors import LondisteError, StopRequested
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import TableName
 from londiste_lite.replay.batch import BatchRunner, Window
-from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber
+from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.replay.window import MOST_TICKS, choose_end
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.stop_flag import StopFlag
 from londiste_lite.subscribed import RowCounts, Subscribed
 from londiste_lite.table_state import TableState
-from londiste_lite.tablecopy import stream
+from londiste_lite.tablecopy.connections import Connections, Sides
+from londiste_lite.tablecopy.load import TableLoad
+from londiste_lite.tablecopy.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +34,27 @@ SMALL_GAP = 20_000
 class CopyWorker:
     """Brings one table from IN_COPY, or from CATCHING_UP, to where the main replay can join it."""
 
-    def __init__(self, settings: ReplaySettings, wanted: Subscribed, stop: StopFlag, done: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: ReplaySettings,
+        wanted: Subscribed,
+        connections: Connections,
+        stop: StopFlag,
+        done: Callable[[], None],
+    ) -> None:
         self.table: TableName = wanted.table
         self.error: LondisteError | None = None
+        self.tracker = Tracker()
+        self._connections = connections
         self._settings = settings
         self._wanted = wanted
         self._stop = stop
         self._done = done
         self._cancelled = False
-        self._open: list[Database] = []
+        self._used: list[Sides] = []
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"copy {wanted.table}", daemon=True)
-        stop.on_stop_at_once(self.cancel)
+        self._forget = stop.on_stop_at_once(self.cancel)
 
     def start(self) -> None:
         self._thread.start()
@@ -56,8 +69,24 @@ class CopyWorker:
     def cancel(self) -> None:
         """Cancel the statements under way: the copy is given up."""
         self._cancelled = True
-        for db in list(self._open):
-            db.cancel()
+        with self._lock:
+            for sides in self._used:
+                sides.cancel()
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Sides]:
+        """A pair of connections, cancelled with the copy. Raises StopRequested when that was cancelled already."""
+        with self._connections.lent() as sides:
+            with self._lock:
+                self._used.append(sides)
+            try:
+                if self._cancelled:
+                    raise StopRequested(f'the copy of "{self.table}" was given up')
+                yield sides
+            finally:
+                # What others borrow next is not this copy's to cancel.
+                with self._lock:
+                    self._used.remove(sides)
 
     def _run(self) -> None:
         try:
@@ -73,43 +102,49 @@ class CopyWorker:
             log.exception("copy of %s failed", self.table)
             self.error = LondisteError(f"{type(error).__name__}: {error}")
         finally:
-            for db in self._open:
-                db.close()
+            self._forget()
             self._done()
 
     def _work(self) -> None:
-        provider = open_provider(self._settings, "copy")
-        self._open.append(provider)
-        subscriber, checks_fire = open_subscriber(self._settings, "copy")
-        self._open.append(subscriber)
+        with self._borrowed() as sides:
+            self._bring(sides)
+
+    def _bring(self, sides: Sides) -> None:
+        provider, subscriber = sides.provider, sides.subscriber
         queue = event_queue.find_queue(provider, self._settings.queue)
         if self._wanted.state is TableState.IN_COPY:
-            if checks_fire:
+            if sides.checks_fire:
                 foreign_keys.drop_for_copy(subscriber, self._wanted.local)
             log.info("copying %s", self.table)
             begun = time.monotonic()
-            loaded = stream.load(provider, subscriber, queue.name, self._wanted, self._settings.node)
+            load = TableLoad(
+                *(self._settings, self._wanted, queue, sides, self._borrowed, self.tracker), lambda: self._cancelled
+            )
+            loaded = load.run()
             seconds = max(time.monotonic() - begun, 0.001)
             log.info("copied %s: %d rows, %.1f s, %.0f rows/s", self.table, loaded.rows, seconds, loaded.rows / seconds)
             self._wanted = replace(self._wanted, state=TableState.CATCHING_UP, snapshot=loaded.snapshot)
             subscriber.script(f"analyze {self._wanted.local.quoted}")
             # Ticks are what a table catches up to, and the main replay's position is one.
             event_queue.make_tick(provider, queue.name)
-        self._catch_up(provider, subscriber, queue, checks_fire)
+        self.tracker.phase("catch-up")
+        self._catch_up(provider, subscriber, queue, sides.checks_fire)
 
     def _catch_up(self, provider: Database, subscriber: Database, queue: Queue, checks_fire: bool) -> None:
-        runner = BatchRunner(
-            provider,
-            subscriber,
-            queue,
-            mode=self._settings.apply,
-            node=self._settings.node,
-            checks_fire=checks_fire,
-        )
+        runner: BatchRunner | None = None
         at = self._first_tick(provider, queue)
         while at is not None and not self._stop.requested:
             if event_queue.last_tick(provider, queue).event_seq - at.event_seq <= SMALL_GAP:
                 return
+            if runner is None:
+                runner = BatchRunner(
+                    provider,
+                    subscriber,
+                    queue,
+                    mode=self._settings.apply,
+                    node=self._settings.node,
+                    checks_fire=checks_fire,
+                )
             ticks = event_queue.ticks_after(provider, queue, at.id, MOST_TICKS)
             at = choose_end(at, ticks, self._settings.max_batch_rows)
             if at is not None:

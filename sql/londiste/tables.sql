@@ -140,3 +140,43 @@ create table if not exists londiste.unknown_node_counted (
     queue_name      text primary key,
     snapshot        text not null
 );
+
+-- Subscriber: copies under way that are done in ranges, or that have not joined the replay yet; also how far they are.
+create table if not exists londiste.copy_job (
+    queue_name      text not null,
+    table_name      text not null,
+    staging         text,                           -- table beside that takes the rows, null: the table itself
+    files           text not null default '',       -- storage of the provider's tables that the ranges were cut for
+    total_rows      int8,                           -- about how many there are, null: unknown
+    total_bytes     int8,
+    copied_rows     int8 not null default 0,        -- so far, as last noted
+    copied_bytes    int8 not null default 0,
+    phase           text not null default 'copy',   -- copy, indexes, reconcile
+    started         timestamptz not null default now(),
+    noted           timestamptz not null default now(),
+    primary key (queue_name, table_name)
+) with (fillfactor = 50);
+
+-- Subscriber: ranges of such a copy; `done` is set in the transaction that wrote the range's rows.
+create table if not exists londiste.copy_range (
+    queue_name      text not null,
+    table_name      text not null,
+    nr              int4 not null,
+    source          text not null,                  -- table or partition on the provider, as it stands in SQL
+    condition       text,                           -- which of its rows, null: all
+    bytes           int8 not null,                  -- about how many
+    done            boolean not null default false,
+    copied_rows     int8 not null default 0,
+    primary key (queue_name, table_name, nr)
+);
+
+-- Subscriber: indexes and constraints dropped for a load, until they are made again.
+create table if not exists londiste.subscriber_pending_indexes (
+    table_name      text not null,
+    index_name      text not null,
+    index_def       text not null,                  -- the statement that makes it
+    tablespace      text not null default '',
+    extras          text not null default '',       -- statements that give it back its constraint, comments and so on
+    error           text,                           -- why it could not be made again
+    primary key (table_name, index_name)
+);

@@ -15,6 +15,15 @@ on conflict (queue_name, table_name) do nothing
 returning table_name
 
 -- name: remove_table
+with ranges as (
+    delete from londiste.copy_range
+    where queue_name = %(queue)s
+      and table_name = %(table)s
+), job as (
+    delete from londiste.copy_job
+    where queue_name = %(queue)s
+      and table_name = %(table)s
+)
 delete from londiste.subscriber_table
 where queue_name = %(queue)s
   and table_name = %(table)s
@@ -39,14 +48,22 @@ where queue_name = %(queue)s
 returning table_name
 
 -- name: restart_copies
+-- The snapshot stays: what was copied already is complete up to it.
 update londiste.subscriber_table
-set merge_state = null,
-    snapshot = null
+set merge_state = null
 where queue_name = %(queue)s
   and merge_state = 'in-copy'
+  and table_name = coalesce(%(table)s, table_name)
 returning table_name
 
 -- name: forget_all
+with ranges as (
+    delete from londiste.copy_range
+    where queue_name = %(queue)s
+), job as (
+    delete from londiste.copy_job
+    where queue_name = %(queue)s
+)
 update londiste.subscriber_table
 set merge_state = null,
     snapshot = null,
@@ -54,6 +71,15 @@ set merge_state = null,
 where queue_name = %(queue)s
 
 -- name: resync
+with ranges as (
+    delete from londiste.copy_range
+    where queue_name = %(queue)s
+      and table_name = %(table)s
+), job as (
+    delete from londiste.copy_job
+    where queue_name = %(queue)s
+      and table_name = %(table)s
+)
 update londiste.subscriber_table
 set merge_state = null,
     snapshot = null,

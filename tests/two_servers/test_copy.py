@@ -14,7 +14,9 @@ from londiste_lite.names import QualifiedName
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.subscription import AddOptions
 from londiste_lite.table_state import TableState
-from londiste_lite.tablecopy import stream
+from londiste_lite.tablecopy.connections import Connections
+from londiste_lite.tablecopy.load import Loaded, TableLoad
+from londiste_lite.tablecopy.tracker import Tracker
 from tests.fixtures.pair import QUEUE, Pair, both_modes, every_version, in_background, succeed
 
 ENTRY = "create table entry (id int primary key, item text, price int)"
@@ -84,9 +86,9 @@ def test_copy__does_not_stop_other_tables(pair: Pair) -> None:
     pair.wait()
     pair.provider.script("insert into entry select n, 'x', 0 from generate_series(1, 100) n")
     pair.wait()
-    # The copy of `entry` is held up at its DELETE by another session.
+    # The copy of `entry` is held up by another session's lock.
     blocker = pair.connect_subscriber()
-    blocker.script("begin; update entry set price = 7")
+    blocker.script("begin; lock table entry in exclusive mode")
     pair.resync("entry")
     pair.until(lambda: pair.states() == ["in-copy", "ok"], "the copy")
     for number in range(5):
@@ -267,10 +269,12 @@ def test_catch_up__of_a_table_that_is_far_behind(pair: Pair) -> None:
     blocker = pair.connect_subscriber()
     pair.provider.script("insert into entry select n, 'x', 0 from generate_series(1, 100) n")
     pair.wait()
-    blocker.script("begin; update entry set price = price")
+    blocker.script("begin; lock table entry in exclusive mode")
     pair.resync("entry")
-    pair.until(lambda: pair.states()[0] == "in-copy", "the copy")
-    time.sleep(0.2)
+    pair.until(
+        lambda: pair.subscriber.run("select 1 from pg_catalog.pg_locks where not granted"),
+        "the copy waits for the lock",
+    )
     for number in range(5):
         pair.provider.script(
             "insert into entry select n, 'x', 0 from"
@@ -450,15 +454,19 @@ def test_copy__waits_for_a_truncate_that_is_under_way(pair: Pair) -> None:
     emptying = pair.connect_provider()
     emptying.script("begin; truncate entry; insert into entry values (2, 'new', 0)")
     txid = int(emptying.run("select txid_current()")[0][0])
-    source, target = pair.connect_provider(), pair.connect_subscriber()
-    loaded: list[stream.Loaded] = []
+    connections = Connections(pair.settings)
+    loaded: list[Loaded] = []
 
     def load(_: threading.Event) -> None:
-        loaded.append(stream.load(source, target, QUEUE, pair.table("entry")))
+        with connections.lent() as sides:
+            queue = event_queue.find_queue(sides.provider, QUEUE)
+            table = pair.table("entry")
+            loaded.append(TableLoad(pair.settings, table, queue, sides, connections.lent, Tracker()).run())
+        connections.release()
 
     with in_background(load):
-        waiting = "select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
-        pair.until(lambda: pair.provider.run(waiting, [source.backend_pid]), "the copy's wait")
+        waiting = "select 1 from pg_stat_activity where application_name like '%:copy' and wait_event_type = 'Lock'"
+        pair.until(lambda: pair.provider.run(waiting), "the copy's wait")
         emptying.script("commit")
     assert Snapshot.parse(loaded[0].snapshot).sees(txid)
     assert pair.rows("entry")[1] == ["(2,new,0)"]

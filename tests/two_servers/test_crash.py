@@ -10,6 +10,7 @@ import pytest
 from londiste_lite import crash_points, event_queue
 from tests.fixtures.pair import QUEUE, Pair, in_background
 from tests.two_servers.test_copy import FAMILY, fkeys, writer
+from tests.two_servers.test_copy_ranges import RANGE_POINTS
 
 ENTRY = "create table entry (id int primary key, item text, price int)"
 
@@ -94,7 +95,7 @@ def test_kill__while_a_table_joins(pair: Pair, point: str) -> None:
     pair.wait()
     pair.stop()
     pair.provider.script("insert into parent select n, 'x' from generate_series(1, 100) n")
-    # The copy's snapshot is taken before its DELETE waits for the blocker; what is written then is the join's to apply.
+    # The copy's snapshot is taken before it waits for the blocker; what is written then is the join's to apply.
     blocker = pair.connect_subscriber()
     blocker.script("begin; lock table parent in exclusive mode")
     pair.resync("parent")
@@ -126,10 +127,10 @@ def test_kill__while_a_table_catches_up(pair: Pair, point: str) -> None:
     pair.wait()
     pair.stop()
     blocker = pair.connect_subscriber()
-    blocker.script("begin; update entry set price = price")
+    blocker.script("begin; lock table entry in exclusive mode")
     pair.resync("entry")
     process = pair.start_process(crash_at=point, max_batch_rows=10_000)
-    # The copy's snapshot is taken before its DELETE waits for the blocker.
+    # The copy's snapshot is taken before it waits for the blocker.
     pair.until(
         lambda: pair.subscriber.run("select 1 from pg_catalog.pg_locks where not granted"),
         "the copy waits for the lock",
@@ -152,8 +153,8 @@ def test_kill__while_a_table_catches_up(pair: Pair, point: str) -> None:
 
 def test_kill__points_are_all_named(pair: Pair) -> None:
     steps = ("staged", "applied", "committed")
-    named = {f"{part}-{step}" for part in ("batch", "catchup", "join") for step in steps}
-    assert set(crash_points.POINTS) == named | {"copy-started", "copy-loaded", "copy-committed"}
+    named = {f"{part}-{step}" for part in ("batch", "catchup", "join", "copy-catchup") for step in steps}
+    assert set(crash_points.POINTS) == named | {"copy-started", "copy-loaded", "copy-committed", *RANGE_POINTS}
 
 
 @pytest.mark.parametrize("mode", ["bulk", "ordered"])
