@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from londiste_lite.db import Database
 from londiste_lite.errors import PrivilegeMissing
 from londiste_lite.names import QualifiedName, TableName
+from londiste_lite.progress_report import Pace
 
 # The first server version with pg_stat_progress_copy.
 COPY_PROGRESS = 140000
@@ -86,6 +87,32 @@ def find(db: Database, queue: str, table: TableName) -> Job | None:
     )
     staging = QualifiedName("londiste", row[0]) if row[0] else None
     return Job(staging, str(row[1]), row[2], int(row[3] or 0), ranges)
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """How far a copy is, as last noted: `phase` is copy, indexes, reconcile or catch-up; the totals are estimates, the
+    total of rows None when the server has none, `seconds_left` None when nobody can know."""
+
+    phase: str
+    rows: int
+    bytes: int
+    total_rows: int | None
+    total_bytes: int
+    rows_per_second: float
+    seconds_left: float | None
+
+
+def under_way(db: Database, queue: str) -> dict[TableName, UnderWay]:
+    """Return how far the copies of big tables are."""
+    found = {}
+    for name, phase, rows, size, total_rows, total_bytes, seconds in db.rows("copies.under_way", queue=queue):
+        pace = Pace(0.0, float(seconds), int(rows), int(size), total_rows, int(total_bytes or 0))
+        left = round(pace.seconds_left, 1) if pace.seconds_left is not None else None
+        found[QualifiedName.parse(name)] = UnderWay(
+            *(str(phase), pace.rows, pace.bytes, pace.total, pace.total_bytes, round(pace.rows_per_second, 1), left)
+        )
+    return found
 
 
 def range_done(db: Database, queue: str, table: TableName, number: int, rows: int) -> bool:

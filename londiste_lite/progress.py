@@ -6,8 +6,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from londiste_lite import claims, event_queue, locks, pausing, sequences, subscribed
+from londiste_lite import claims, copies, event_queue, locks, pausing, sequences, subscribed
 from londiste_lite.claims import Claim, UnknownNode
+from londiste_lite.copies import UnderWay
 from londiste_lite.db import Database
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import SequenceName, TableName
@@ -22,7 +23,7 @@ MOST_COUNTED = 1_000_000
 
 @dataclass(frozen=True)
 class TableStatus:
-    """One subscribed table; `error` says why it does not go on."""
+    """One subscribed table; `error` says why it does not go on, `copy` how far the copy of a big table is."""
 
     name: str
     state: str
@@ -32,6 +33,7 @@ class TableStatus:
     conflicts: int
     parked: int
     error: str | None
+    copy: UnderWay | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def status(
         _backlog(provider, queue, tick, [t.table for t in tables], node, most_counted) if tick else (None, None)
     )
     names = subscribed.sequences(subscriber, queue_name)
+    under_way = copies.under_way(subscriber, queue_name)
     return Status(
         queue=queue_name,
         consumer=consumer,
@@ -121,7 +124,7 @@ def status(
         paused=pausing.find(subscriber, consumer) is not None,
         parked=_parked(claims.find(provider, queue_name, consumer)),
         unknown_nodes=claims.unknown_nodes(provider, queue_name),
-        tables=[_table_status(t) for t in tables],
+        tables=[_table_status(t, under_way.get(t.table)) for t in tables],
         sequences=_sequence_status(provider, subscriber, names),
         last_error=stored.last_error if stored else None,
     )
@@ -166,7 +169,7 @@ def _backlog(
     return int(count), round(max(0.0, float(age)), 3)
 
 
-def _table_status(table: subscribed.Subscribed) -> TableStatus:
+def _table_status(table: subscribed.Subscribed, copy: UnderWay | None) -> TableStatus:
     return TableStatus(
         name=str(table.table),
         state=table.state.shown,
@@ -176,6 +179,7 @@ def _table_status(table: subscribed.Subscribed) -> TableStatus:
         conflicts=table.conflicts,
         parked=0,
         error=table.error,
+        copy=copy,
     )
 
 

@@ -10,7 +10,17 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from londiste_lite import claims, event_queue, locks, published, sequences, structure, subscribed
+from londiste_lite import (
+    claims,
+    copies,
+    dropped_indexes,
+    event_queue,
+    locks,
+    published,
+    sequences,
+    structure,
+    subscribed,
+)
 from londiste_lite.db import Database
 from londiste_lite.errors import (
     AlreadyRunning,
@@ -234,16 +244,29 @@ def subscribe(
     return _each(names, act) + failed
 
 
-def unsubscribe(subscriber: Database, queue: str, patterns: Sequence[str]) -> list[Outcome]:
-    """End the subscription of tables; their rows stay."""
-    candidates = [t.table for t in subscribed.tables(subscriber, queue)]
+def unsubscribe(
+    subscriber: Database, queue: str, patterns: Sequence[str], *, lock_timeout: float = 10.0
+) -> list[Outcome]:
+    """End the subscription of tables; their rows stay, and indexes that a copy dropped are made again."""
+    locals_of = {t.table: t.local for t in subscribed.tables(subscriber, queue)}
+    candidates = list(locals_of)
     names, failed = _Among(candidates, "table", f'subscribed from queue "{queue}"').find_each(patterns)
 
     def act(name: TableName) -> Outcome:
         subscribed.remove_table(subscriber, queue, name)
-        return Outcome(name, "removed", True)
+        failed = dropped_indexes.restore_all(subscriber, lock_timeout, {locals_of[name]})
+        without = ", ".join(f'index "{one.name}"' for one in failed)
+        return Outcome(name, f"removed, but {without} could not be made again" if failed else "removed", True)
 
-    return _each(names, act) + failed
+    done = _each(names, act) + failed
+    copies.drop_leftovers(subscriber)
+    return done
+
+
+def restore_indexes(subscriber: Database, consumer: str, lock_timeout: float) -> None:
+    """Make indexes again that a copy dropped, when no replay is at work that would do so."""
+    if dropped_indexes.pending(subscriber) and locks.replay_holder(subscriber, consumer) is None:
+        dropped_indexes.restore_all(subscriber, lock_timeout)
 
 
 def resync(subscriber: Database, queue: str, patterns: Sequence[str]) -> list[Outcome]:

@@ -100,7 +100,7 @@ def remove(ctx: typer.Context, names: Names = None, everything: All = False) -> 
     settings = ctx.obj.londiste()
     patterns = _patterns(names, everything, "table")
     with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
-        done = registration.unsubscribe(db, settings.queue, patterns)
+        done = registration.unsubscribe(db, settings.queue, patterns, lock_timeout=settings.lock_timeout)
     output.outcomes(done)
 
 
@@ -109,6 +109,7 @@ def tables(ctx: typer.Context, json: Json = False) -> None:
     """List the subscribed tables and their states."""
     settings = ctx.obj.londiste()
     with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+        registration.restore_indexes(db, settings.consumer, settings.lock_timeout)
         found = subscribed.tables(db, settings.queue)
     if json:
         output.json([{"name": str(t.table), "state": t.state.shown, "error": t.error} for t in found])

@@ -5,7 +5,7 @@ Readers see the old rows until one short transaction makes them the new ones; ro
 
 from __future__ import annotations
 
-import zlib
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,18 +22,18 @@ _PLAIN = Equality("operator(pg_catalog.=)", True, None)
 _TRIPPED = ("23505", "23P01")
 
 
-def staging_name(queue: str, table: TableName) -> TableName:
-    """Return the name of the table beside a subscribed table."""
-    number = zlib.crc32(f"{queue} {table}".encode())
-    return QualifiedName("londiste", f"copy_of_{table.name.encode()[:40].decode(errors='ignore')}_{number:08x}")
+def staging_name(table: TableName) -> TableName:
+    """Return a new name for a table beside a subscribed table."""
+    stem = table.name.encode()[:40].decode(errors="ignore")
+    return QualifiedName("londiste", f"copy_of_{stem}_{secrets.token_hex(4)}")
 
 
 def create_staging(db: Database, name: TableName, target: Table) -> None:
     """Create the table beside: without WAL, for a copy can be done again. Raises PrivilegeMissing."""
     # Generated columns too, or their NOT NULL would stand in the way.
     db.script(
-        f"drop table if exists {name.quoted}; "
-        f"create unlogged table {name.quoted} (like {target.name.quoted} including generated)"
+        f"create unlogged table {name.quoted} (like {target.name.quoted} including generated) "
+        "with (autovacuum_enabled = off)"
     )
 
 

@@ -122,8 +122,13 @@ class TableLoad:
             total = sum(piece.all_bytes for piece in moment.pieces)
             self._tracker.begin(plan.estimated_rows(moment.pieces), total)
             crash_points.reached("copy-started")
-            job = self._begin(moment, total) if total > self._settings.copy_range_bytes else None
+            big = total > self._settings.copy_range_bytes
+            job = self._begin(moment, total) if big else None
             if job is None:
+                if big:  # so that `status` can tell how far it is
+                    with self._subscriber.transaction():
+                        whole = Job(None, "", plan.estimated_rows(moment.pieces), total, ())
+                        copies.begin(self._subscriber, self._queue.name, self.table, whole)
                 return self._at_once(moment)
             self._ranges(job, moment, None)
         return self._complete(moment.snapshot)
@@ -140,7 +145,7 @@ class TableLoad:
             moment.pieces,
             self._settings.copy_range_bytes,
         )
-        staging = None if empty else beside.staging_name(self._queue.name, self.table)
+        staging = None if empty else beside.staging_name(self.table)
         rows = plan.estimated_rows(moment.pieces)
         job = Job(staging, plan.files(moment.pieces), rows, total, tuple(ranges))
         if staging is None:

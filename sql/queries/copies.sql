@@ -26,6 +26,12 @@ from londiste.copy_job
 where queue_name = %(queue)s
   and table_name = %(table)s
 
+-- name: under_way
+select table_name, phase, copied_rows, copied_bytes, total_rows, total_bytes,
+       extract(epoch from noted - started)::float8
+from londiste.copy_job
+where queue_name = %(queue)s
+
 -- name: ranges
 select nr, source, condition, bytes, done, copied_rows
 from londiste.copy_range

@@ -73,7 +73,8 @@ def test_ranges__into_an_empty_table_and_into_one_in_use(pair: Pair, jobs: int) 
         pair.start(copy_jobs=jobs)
         pair.until(lambda: pair.states() == ["ok"], "the copy")
         pair.subscriber.script(
-            "delete from entry where id between 100 and 500; update entry set item = 'mine' where id between 700 and 900;"
+            "delete from entry where id between 100 and 500;"
+            "update entry set item = 'mine' where id between 700 and 900;"
             "insert into entry select -n, 'mine', 0 from generate_series(1000, 1100) n"
         )
         pair.resync("entry")

@@ -1,0 +1,180 @@
+"""First copy: a table that is full on the provider and empty on the subscriber, until all rows are there.
+
+    python benchmarks/first_copy.py --megabytes 300 --rounds 5
+
+Our copy and the server's own table synchronization, from the same two servers in alternating rounds, on a table with a
+key and two more indexes. The clock starts when the copy is asked for (ours: the process is started) and ends when the
+table is in sync: rows there and indexes made. The most memory that our process used is measured too. `--small 1000`
+copies that many small tables instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from harness import Report, pair, plain, program, start, until
+
+from londiste_lite.db import Database
+
+INI = """[londiste]
+job_name = bench
+provider_db = {provider}
+subscriber_db = {subscriber}
+pgq_queue_name = bench
+pidfile = bench.pid
+logfile = replay.log
+copy_jobs = {jobs}
+parallel_copies = {copies}
+"""
+
+DDL = """create table {name} (id int8 primary key, customer int4, item text, price numeric(12,2), made timestamptz);
+create index {name}_customer on {name} (customer); create index {name}_made on {name} (made)"""
+
+FILL = """insert into {name} select i, hashint4(i::int4) % 100000, 'item number ' || md5(i::text), i * 1.25,
+       '2026-01-01'::timestamptz + i * interval '1 second' from generate_series(1, {rows}) i"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, default=300, help="size of the table without its indexes")
+    parser.add_argument("--small", type=int, default=0, help="copy this many tables of 100 rows instead")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2, help="copy_jobs of our replay")
+    parser.add_argument("--copies", type=int, default=2, help="parallel_copies of our replay")
+    parser.add_argument("--version", type=int, default=18)
+    parser.add_argument("--peers", default="native")
+    parser.add_argument("--json", help="write the figures to this file")
+    options = parser.parse_args()
+
+    report = Report("First copy", "seconds")
+    report.facts = vars(options)
+    with tempfile.TemporaryDirectory(dir="/tmp") as name, pair(options.version) as (left, right):
+        folder = Path(name)
+        values = {"provider": left.dsn(), "subscriber": right.dsn(), "jobs": options.jobs, "copies": options.copies}
+        (folder / "r.ini").write_text(INI.format(**values))
+        provider, subscriber = plain(left.dsn()), plain(right.dsn())
+        program(folder, "r.ini", "provider", "install")
+        program(folder, "r.ini", "subscriber", "install")
+        if options.small:
+            small(report, folder, provider, subscriber, options.small)
+        else:
+            big(report, folder, provider, subscriber, left.dsn(), options)
+        provider.close()
+        subscriber.close()
+    report.show()
+    report.write(options.json)
+
+
+def big(
+    report: Report, folder: Path, provider: Database, subscriber: Database, dsn: str, options: argparse.Namespace
+) -> None:
+    """One big table, ours and the server's own in turn."""
+    provider.script(DDL.format(name="big"))
+    rows = options.megabytes * 1_000_000 // 112
+    provider.script(FILL.format(name="big", rows=rows))
+    provider.script("vacuum analyze big")
+    size = provider.run("select pg_table_size('big')")[0][0]
+    report.facts["table_bytes"], report.facts["rows"] = size, rows
+    print(f"table of {size / 1e6:.0f} MB, {rows} rows", flush=True)
+    program(folder, "r.ini", "provider", "add", "big")
+    for number in range(options.rounds):
+        for system in ("londiste_lite", "native"):
+            subscriber.script("drop table if exists big; checkpoint")
+            subscriber.script(DDL.format(name="big"))
+            if system == "londiste_lite":
+                seconds = ours(report, folder, subscriber)
+            elif "native" in options.peers:
+                seconds = native(provider, subscriber, dsn)
+            else:
+                continue
+            equal(provider, subscriber)
+            report.add(system, f"{size / 1e6:.0f} MB", seconds)
+            print(f"round {number + 1}: {system} {seconds:.2f} s", flush=True)
+
+
+def equal(provider: Database, subscriber: Database) -> None:
+    """Fail unless both sides hold the same rows and indexes."""
+    sql = "select count(*), sum(id), sum(hashtextextended(t::text, 0)::numeric) from big t"
+    assert provider.run(sql) == subscriber.run(sql), "the sides differ"
+    assert subscriber.run("select count(*) from pg_index where indrelid = 'big'::regclass and indisvalid") == [(3,)]
+
+
+def ours(report: Report, folder: Path, subscriber: Database) -> float:
+    """Copy with our program; return the seconds."""
+    program(folder, "r.ini", "subscriber", "add", "big")
+    begun = time.monotonic()
+    process = start(folder, "r.ini", "replay")
+    most = [0]
+    ended = threading.Event()
+    watch = threading.Thread(target=watch_memory, args=(process.pid, most, ended))
+    watch.start()
+    try:
+        until(lambda: subscriber.run("select merge_state from londiste.subscriber_table") == [("ok",)])
+        seconds = time.monotonic() - begun
+    finally:
+        ended.set()
+        watch.join()
+        process.terminate()
+        process.wait()
+    report.add("memory of ours, MB", "memory", most[0] / 1e6)
+    program(folder, "r.ini", "subscriber", "remove", "big")
+    return seconds
+
+
+def watch_memory(pid: int, most: list[int], ended: threading.Event) -> None:
+    """Keep the most memory that a process had resident, in bytes."""
+    while not ended.wait(0.05):
+        try:
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        except (OSError, IndexError):
+            return
+        most[0] = max(most[0], pages * 4096)
+
+
+def native(provider: Database, subscriber: Database, dsn: str) -> float:
+    """Copy with the server's own logical replication; return the seconds."""
+    provider.script("create publication bench for table big")
+    begun = time.monotonic()
+    subscriber.run(f"create subscription bench connection '{dsn}' publication bench")
+    until(lambda: subscriber.run("select srsubstate::text from pg_subscription_rel") == [("r",)])
+    seconds = time.monotonic() - begun
+    subscriber.script("drop subscription bench")
+    provider.script("drop publication bench")
+    return seconds
+
+
+def small(report: Report, folder: Path, provider: Database, subscriber: Database, count: int) -> None:
+    """Many small tables, and the most connections that they took."""
+    names = [f"small_{n}" for n in range(count)]
+    for name in names:
+        provider.script(f"create table {name} (id int primary key, item text)")
+        provider.script(f"insert into {name} select n, 'item ' || n from generate_series(1, 100) n")
+        subscriber.script(f"create table {name} (id int primary key, item text)")
+    program(folder, "r.ini", "provider", "add", "--all")
+    program(folder, "r.ini", "subscriber", "add", "--all")
+    begun = time.monotonic()
+    process = start(folder, "r.ini", "replay")
+    most = 0
+    sessions = "select count(*) from pg_stat_activity where application_name like 'londiste:%'"
+    left = "select count(*) from londiste.subscriber_table where merge_state is distinct from 'ok'"
+    try:
+        while subscriber.run(left) != [(0,)]:
+            most = max(most, int(subscriber.run(sessions)[0][0]))
+            time.sleep(0.1)
+        seconds = time.monotonic() - begun
+    finally:
+        process.terminate()
+        process.wait()
+    for name in names:
+        assert subscriber.run(f"select count(*) from {name}") == [(100,)]
+    report.add("londiste_lite", f"{count} small tables", seconds)
+    report.facts["connections"] = most
+    print(f"{count} tables in {seconds:.1f} s, at most {most} connections to the subscriber", flush=True)
+
+
+if __name__ == "__main__":
+    main()
