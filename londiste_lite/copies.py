@@ -103,7 +103,7 @@ class UnderWay:
     seconds_left: float | None
 
 
-def under_way(db: Database, queue: str) -> dict[TableName, UnderWay]:
+def copies_under_way(db: Database, queue: str) -> dict[TableName, UnderWay]:
     """Return how far the copies of big tables are."""
     found = {}
     for name, phase, rows, size, total_rows, total_bytes, seconds in db.rows("copies.under_way", queue=queue):

@@ -6,9 +6,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from londiste_lite import claims, copies, event_queue, locks, pausing, sequences, subscribed
+from londiste_lite import claims, event_queue, locks, pausing, sequences, subscribed
 from londiste_lite.claims import Claim, UnknownNode
-from londiste_lite.copies import UnderWay
+from londiste_lite.copies import UnderWay, copies_under_way
 from londiste_lite.db import Database
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import SequenceName, TableName
@@ -110,7 +110,7 @@ def status(
         _backlog(provider, queue, tick, [t.table for t in tables], node, most_counted) if tick else (None, None)
     )
     names = subscribed.sequences(subscriber, queue_name)
-    under_way = copies.under_way(subscriber, queue_name)
+    under_way = copies_under_way(subscriber, queue_name)
     return Status(
         queue=queue_name,
         consumer=consumer,
