@@ -25,7 +25,7 @@ from londiste_lite.options import LONDISTE, QUEUE
 
 ORDER = (
     *("provider", "subscriber", "replay", "wait", "copy", "compare", "repair"),
-    *("status", "pause", "resume", "parked", "ticker", "demo"),
+    *("status", "trace", "pause", "resume", "parked", "ticker", "demo"),
 )
 """Commands in the order of the help page; the others follow by name."""
 

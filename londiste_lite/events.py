@@ -82,3 +82,33 @@ def _quoted_element(text: str, position: int) -> tuple[str, int]:
         piece.append(char)
         position += 1
     raise UnknownEvent(text)
+
+
+def parse_record(text: str) -> tuple[str | None, ...]:
+    """Read a row's text as PostgreSQL prints it: its fields, None for NULL. Raises UnknownEvent for anything else."""
+    if len(text) < 2 or text[0] != "(" or text[-1] != ")":
+        raise UnknownEvent(text)
+    found: list[str | None] = []
+    piece: list[str] = []
+    quoted = False
+    null = True
+    position, end = 1, len(text) - 1
+    while position < end:
+        char = text[position]
+        position += 1
+        if char == '"' and quoted and text[position] == '"':
+            piece.append(char)
+            position += 1
+        elif char == '"':
+            quoted, null = not quoted, False
+        elif char == "\\":
+            piece.append(text[position])
+            position, null = position + 1, False
+        elif char == "," and not quoted:
+            found.append(None if null else "".join(piece))
+            piece, null = [], True
+        else:
+            piece.append(char)
+            null = False
+    found.append(None if null else "".join(piece))
+    return tuple(found)

@@ -19,6 +19,12 @@ class StoredRoute:
     route: Route
     many: bool
 
+    @property
+    def targets(self) -> str:
+        """An SQL expression over a row of the table: its nodes as `text[]`, NULL for every node."""
+        rule, everyone = f"({self.route.sql})", "array[null]::pg_catalog.text[]"
+        return f"coalesce({rule}::pg_catalog.text[], {everyone})" if self.many else f"array[{rule}::pg_catalog.text]"
+
     def condition(self, node: str) -> str:
         """Return the SQL condition for the rows that `node` gets: its own and those for all nodes.
 

@@ -143,13 +143,11 @@ def _show(found: Status) -> None:
             ("applied tick", found.applied_tick),
             ("pending events", found.pending_events),
             ("lag", None if found.lag_seconds is None else f"{found.lag_seconds:.1f} s"),
-            (
-                "parked",
-                f"since {found.parked['since']:%Y-%m-%d %H:%M:%S}: {found.parked['reason']}" if found.parked else None,
-            ),
             ("last error", found.last_error),
         ]
     )
+    if found.parked:
+        output.lines([f"parked since {found.parked['since']:%Y-%m-%d %H:%M:%S}: {found.parked['reason']}"])
     columns = ("table", "state", "inserted", "updated", "deleted", "conflicts", "error")
     rows = [
         (t.name, t.state, t.rows_inserted, t.rows_updated, t.rows_deleted, t.conflicts, t.error) for t in found.tables

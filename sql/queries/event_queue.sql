@@ -92,6 +92,14 @@ where tick_queue = %(queue_id)s
 order by tick_id
 limit %(most)s
 
+-- name: first_tick_with
+select tick_id, tick_time
+from pgq.tick
+where tick_queue = %(queue_id)s
+  and pg_catalog.txid_visible_in_snapshot(%(txid)s, tick_snapshot)
+order by tick_id
+limit 1
+
 -- name: make_tick
 select tick_id, tick_snapshot, event_seq, tick_time, tick_txid
 from londiste.tick(%(queue)s)

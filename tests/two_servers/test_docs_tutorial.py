@@ -71,7 +71,7 @@ def _ordinary(new_database: Callable[..., str], server: ThrowawayServer) -> str:
     return dsn.replace("user=postgres", f"user={ROLE}")
 
 
-@pytest.mark.parametrize("page", ["docs/tutorial.md", "README.md"])
+@pytest.mark.parametrize("page", ["docs/tutorial.md", "docs/routing.md", "README.md"])
 def test_page__followed_word_for_word(reader: Reader, page: str) -> None:
     done = 0
     for block in docs.blocks(docs.ROOT / page):

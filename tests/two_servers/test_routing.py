@@ -10,7 +10,7 @@ from londiste_lite import registration
 from londiste_lite.routing import GivenRoute
 from londiste_lite.subscription import AddOptions
 from londiste_lite.triggers.capture_table import Route
-from tests.fixtures.nodes import Nodes
+from tests.fixtures.nodes import Nodes, random_history
 from tests.fixtures.pair import QUEUE, Pair, succeed
 from tests.fixtures.servers import ServerPool
 
@@ -121,24 +121,8 @@ def test_route__node_that_is_away_misses_nothing_and_delays_nobody(nodes: Nodes)
     nodes.assert_routed(BY_COLUMN)
 
 
-def test_route__random_history_ends_with_every_row_where_it_belongs(nodes: Nodes) -> None:
+def test_route__random_history_with_killed_replays_ends_with_every_row_where_it_belongs(nodes: Nodes) -> None:
     nodes.table(DDL, "t", Route("column", "node"))
-    source = random.Random(7)
-    targets = ["'1'", "'2'", "null", "'nobody'"]
-    for _ in range(300):
-        key, target = source.randrange(40), source.choice(targets)
-        kind = source.random()
-        if kind < 0.35:
-            sql = f"insert into t values ({key}, 'i', {target}) on conflict (id) do update set node = excluded.node"
-        elif kind < 0.7:
-            sql = f"update t set node = {target}, item = item || 'u' where id between {key} and {key + 5}"
-        elif kind < 0.85:
-            free = f"not exists (select 1 from t where id = {key + 100})"
-            sql = f"update t set id = id + 100, node = {target} where id = {key} and {free}"
-        else:
-            sql = f"delete from t where id in ({key}, {key + 100})"
-        nodes.provider.script(sql)
-        if source.random() < 0.05:
-            nodes.replay(source.choice(list(nodes.databases)))
-    nodes.replay()
+    del nodes.databases[HOSTILE], nodes.settings[HOSTILE]
+    random_history(nodes, random.Random(7), changes=600, kills=4)
     nodes.assert_routed(BY_COLUMN)

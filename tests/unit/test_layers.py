@@ -35,7 +35,7 @@ LAYERS: dict[str, set[str]] = {
         *("copies", "dropped_indexes"),
     },
     "3 the engine": {
-        *("replay", "tablecopy", "compare", "ticker", "relay", "preflight", "progress", "registration"),
+        *("replay", "tablecopy", "compare", "ticker", "relay", "preflight", "progress", "trace", "registration"),
         *(
             "service",
             "user_triggers",
