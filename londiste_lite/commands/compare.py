@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from londiste_lite import output
-from londiste_lite.compare.run import Comparison, Failed, compare, settings_of
 from londiste_lite.context import Context
 from londiste_lite.errors import DifferencesFound, LondisteError
+
+if TYPE_CHECKING:
+    from londiste_lite.compare.run import Comparison, Failed
 
 SHOWN = 20
 COLUMNS = ("table", "source_rows", "target_rows", "missing", "extra", "changed", "equal")
@@ -25,6 +27,8 @@ def register(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Compare tables at one moment of both sides, while replay runs and users write; exit code 4 if they differ."""
+        from londiste_lite.compare.run import compare, settings_of
+
         context: Context = ctx.obj
         settings = context.londiste()
         with output.progress("compare") as told:
@@ -35,6 +39,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _show(found: list[Comparison | Failed], json: bool) -> None:
+    from londiste_lite.compare.run import Comparison, Failed
+
     done = [each for each in found if isinstance(each, Comparison)]
     if json:
         output.json([_fields(each) for each in done])

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from londiste_lite import output
-from londiste_lite.compare import fixes
-from londiste_lite.compare.repair import Repair, repair
-from londiste_lite.compare.run import Failed, settings_of
 from londiste_lite.context import Context
 from londiste_lite.errors import DifferencesFound, LondisteError, UsageError
 from londiste_lite.names import TableName
+
+if TYPE_CHECKING:
+    from londiste_lite.compare.repair import Repair
+    from londiste_lite.compare.run import Failed
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +32,9 @@ def register(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Print the SQL that gives the subscriber the provider's rows; --apply runs it, beside a running replay."""
+        from londiste_lite.compare.repair import Repair, repair
+        from londiste_lite.compare.run import settings_of
+
         context: Context = ctx.obj
         settings = context.londiste()
         if apply and dry_run:
@@ -57,6 +61,8 @@ def _fields(each: Repair) -> dict[str, object]:
 
 def _script(done: list[Repair]) -> list[str]:
     """Return the SQL of all tables as a script for psql on the subscriber; empty when nothing differs."""
+    from londiste_lite.compare import fixes
+
     lines = [line for each in done if each.statements for line in (f"-- {_comment(each.table)}", *each.statements)]
     return [*fixes.SETTINGS, *lines] if lines else []
 
@@ -82,6 +88,9 @@ def _say(done: list[Repair]) -> None:
 
 
 def _finish(found: list[Repair | Failed]) -> None:
+    from londiste_lite.compare.repair import Repair
+    from londiste_lite.compare.run import Failed
+
     failed = [each for each in found if isinstance(each, Failed)]
     for one in failed:
         output.error(f"{one.table}: {one.error.message}")

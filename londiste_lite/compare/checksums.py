@@ -6,16 +6,18 @@ splits any key evenly, composite ones too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from londiste_lite.compare.shape import Side
 
-FEWEST_BUCKETS, MOST_BUCKETS = 64, 65_536
-ROWS_PER_BUCKET = 2_000
-# Heap blocks that one query sums up; each sends all buckets, so there are few.
+# Few rows per bucket, so that few are read where one differs; few buckets in all, so that few sums cross the network.
+FEWEST_BUCKETS, MOST_BUCKETS = 64, 16_384
+ROWS_PER_BUCKET = 400
+# Heap blocks that one query sums up; each sends all buckets, so there are few queries.
 FEWEST_BLOCKS = 16_384
-MOST_SLICES = 6
+MOST_SLICES = 4
 
 _WORD = 1 << 64
 
@@ -40,8 +42,7 @@ class Hashing:
 
 def bucket_count(rows: float) -> int:
     """Return how many buckets a table of about `rows` rows is split into, a power of two."""
-    wanted = int(rows / ROWS_PER_BUCKET)
-    count = 1 << max(wanted, 1).bit_length() - 1
+    count = 1 << int(rows / ROWS_PER_BUCKET).bit_length()
     return max(FEWEST_BUCKETS, min(MOST_BUCKETS, count))
 
 
@@ -60,13 +61,23 @@ def slices(blocks: int, sliced: bool) -> list[str]:
 
 
 def sums_sql(side: Side, hashing: Hashing, buckets: int, part: str) -> str:
-    """Return the query for (bucket, rows, sum of row hashes) of one part of a table."""
+    """Return the query for the sums of one part of a table: the number of rows, and packed (bucket, sum of row hashes),
+    for `unpack`."""
     bucket = f"{hashing.of(side.key_text)} & {buckets - 1}"
     where = side.where(*([part] if part else []))
+    half = _WORD // 2
+    signed = f"(pg_catalog.mod(pg_catalog.mod(pg_catalog.sum(h), {_WORD}) + {_WORD + half}, {_WORD}) - {half})"
     return (
-        "select b, pg_catalog.count(*), pg_catalog.sum(h)::pg_catalog.text from "
-        f"(select {bucket} as b, {hashing.of(side.row_text)} as h from {side.table.target}{where}) x group by b"
+        "select coalesce(pg_catalog.sum(n), 0)::pg_catalog.int8, "
+        "pg_catalog.string_agg(pg_catalog.int4send(b::pg_catalog.int4) || pg_catalog.int8send(s), ''::bytea) "
+        f"from (select b, pg_catalog.count(*) as n, {signed}::pg_catalog.int8 as s from "
+        f"(select {bucket} as b, {hashing.of(side.row_text)} as h from {side.table.target}{where}) x group by b) y"
     )
+
+
+def unpack(packed: bytes) -> Iterator[tuple[int, int]]:
+    """Give (bucket, sum) of what `sums_sql` packed."""
+    return struct.iter_unpack(">iq", packed)
 
 
 def rows_sql(side: Side, hashing: Hashing, buckets: int, wanted: Sequence[int]) -> str:
@@ -102,19 +113,19 @@ def _percent(sql: str) -> str:
 
 
 class Sums:
-    """Row counts and sums of row hashes per bucket, summed up over the parts of a table."""
+    """The number of rows, and sums of row hashes per bucket, added up over the parts of a table."""
 
     def __init__(self) -> None:
         self.rows = 0
-        self._buckets: dict[int, tuple[int, int]] = {}
+        self._buckets: dict[int, int] = {}
 
-    def add(self, bucket: int, rows: int, total: int) -> None:
-        """Add what one part holds in a bucket."""
-        count, before = self._buckets.get(bucket, (0, 0))
-        self._buckets[bucket] = (count + rows, (before + total) % _WORD)
+    def add(self, rows: int, sums: Iterable[tuple[int, int]]) -> None:
+        """Add one part."""
         self.rows += rows
+        for bucket, total in sums:
+            self._buckets[bucket] = (self._buckets.get(bucket, 0) + total) % _WORD
 
     def differing(self, other: Sums) -> list[int]:
-        """Return the buckets that are not the same in both."""
+        """Return the buckets that are not the same in both; one without rows has the sum 0."""
         every = self._buckets.keys() | other._buckets.keys()
-        return sorted(b for b in every if self._buckets.get(b, (0, 0)) != other._buckets.get(b, (0, 0)))
+        return sorted(b for b in every if self._buckets.get(b, 0) != other._buckets.get(b, 0))

@@ -70,8 +70,8 @@ class Looker:
             sliced = db.server_version >= 140000
         for part in checksums.slices(blocks, sliced):
             self._check_stop()
-            for bucket, rows, text in db.run(checksums.sums_sql(side, self._hashing, buckets, part)):
-                total.add(int(bucket), int(rows), int(text))
+            rows, packed = db.run(checksums.sums_sql(side, self._hashing, buckets, part))[0]
+            total.add(int(rows), checksums.unpack(bytes(packed or b"")))
             told(total.rows)
         return total
 

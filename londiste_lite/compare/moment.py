@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from londiste_lite import claims, event_queue, locks, meeting, pausing, subscribed
+from londiste_lite.connection_watch import look_after
 from londiste_lite.db import Database, connect
 from londiste_lite.errors import LondisteError, StopRequested
 from londiste_lite.event_queue import Queue
@@ -83,7 +84,7 @@ class Sides:
         self._open = []
 
     def _connect(self, dsn: str, tuned: dict[str, str] | None = None) -> Database:
-        db = connect(dsn, job=self.settings.job, role="compare", settings=tuned)
+        db = look_after(connect(dsn, job=self.settings.job, role="compare", settings=tuned))
         self._open.append(db)
         return db
 
