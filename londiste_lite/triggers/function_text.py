@@ -56,7 +56,7 @@ begin
             raise exception 'Insert into queue disallowed';
         end if;
     else
-        execute {careful};
+{careful}
     end if;
     if londiste_saved is not null then
         perform londiste.capture_end(londiste_saved);
@@ -86,6 +86,23 @@ _LOOKUP_AND_COMPARE = """    if londiste_careful then
           into londiste_table, londiste_careful
           from pgq.queue q where q.queue_id OPERATOR(pg_catalog.=) {queue_id};
     end if;"""
+
+# An expression is tried before anything is written: a block that catches errors and writes would cost a subtransaction
+# number per statement.
+_TRIED = """    begin
+{work}
+    exception when others then
+        if pg_catalog.left(sqlstate, 2) OPERATOR(pg_catalog.=) any ('{{21,22,23,2F,38,39,42,0A,P0}}'::pg_catalog.text[])
+        then
+            raise exception 'the route of table "%" cannot be worked out for a row: %', {table}, sqlerrm
+                using errcode = sqlstate, detail = {detail}, hint = {hint};
+        end if;
+        raise;
+    end;"""
+
+_TRY = """        if londiste_careful is not true then
+            perform pg_catalog.count(londiste_route.londiste_target) from {source};
+        end if;"""
 
 _INSERT = """    {els}if londiste_table OPERATOR(pg_catalog.=) {child} and londiste_careful is not true then
         insert into {events}_{child} (ev_time, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3)
@@ -198,6 +215,11 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
     inserts = _per_child(
         table, _INSERT, type=kind, data=data, attnums=attnums, target=target, source=_routed(table, image)
     )
+    careful = f"        execute {_careful(table, op)};"
+    if table.route is not None and table.route.kind == "expr":
+        careful = _tried(table, careful)
+        trial = _tried(table, _TRY.format(source=_routed(table, image)))
+        lookup = _tried(table, lookup) if op == "U" else f"{trial}\n{lookup}"
     return _ROW_FUNCTION.format(
         holds=_holds(table, op, named),
         oid=table.oid,
@@ -207,8 +229,22 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         image=image,
         lookup=lookup,
         queue=quote_literal(table.queue),
-        careful=_careful(table, op),
+        careful=careful,
         inserts=inserts,
+    )
+
+
+def _tried(table: CaptureTable, work: str) -> str:
+    """Return statements under a handler that names the table and its route when the route's expression fails."""
+    assert table.route is not None
+    name = str(table.name)
+    return _TRIED.format(
+        work=work,
+        table=quote_literal(name),
+        detail=quote_literal(f"The route is: {table.route.text}"),
+        hint=quote_literal(
+            f"Correct the row, or set another route with: provider add {name} --node-expr ..., or --all-nodes."
+        ),
     )
 
 

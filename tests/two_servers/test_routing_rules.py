@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from londiste_lite import published
-from londiste_lite.errors import RegistrationError
+from londiste_lite.errors import DatabaseError, RegistrationError
 from londiste_lite.names import QualifiedName
 from londiste_lite.triggers.capture_table import Route
 from tests.fixtures.nodes import Nodes
@@ -121,6 +121,27 @@ def test_new_rule__where_the_former_one_cannot_be_worked_out_any_more(nodes: Nod
     assert reroute(nodes, Route("column", "b")) == 6
     nodes.replay()
     nodes.assert_routed(BY_B)
+
+
+def test_rule__that_fails_for_a_row_names_table_route_and_remedy(nodes: Nodes) -> None:
+    nodes.table(DDL, "t", Route("expr", "(100 / a::int)::text"))
+    nodes.provider.script("insert into t values (1, '50', 'x')")
+    for sql in ("insert into t values (2, '0', 'x')", "update t set a = '0'", "update t set a = 'word'"):
+        with pytest.raises(
+            DatabaseError, match=r'the route of table "public.t" cannot be worked out for a row'
+        ) as error:
+            nodes.provider.script(sql)
+        assert error.value.detail == "The route is: (100 / a::int)::text"
+    assert error.value.sqlstate == "22P02"
+    nodes.provider.script("alter table t rename column a to c")
+    with pytest.raises(DatabaseError, match=r'the route of table "public.t" cannot be .* "a" does not exist'):
+        nodes.provider.script("insert into t values (3, '50', 'x')")
+    assert reroute(nodes, Route("expr", "(100 / c::int)::text"))
+    nodes.provider.script("insert into t values (3, '100', 'x')")
+    for db in nodes.databases.values():
+        db.script("alter table t rename column a to c")
+    nodes.replay()
+    nodes.assert_routed("%(node)s = (100 / c::int)::text")
 
 
 def test_new_rule__that_fails_for_a_row_changes_nothing(nodes: Nodes) -> None:
