@@ -54,6 +54,27 @@ class Job:
         return sum(r.rows for r in self.ranges)
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a resync asked for: to empty the table first, or to copy only the rows that fulfil an SQL condition."""
+
+    truncate: bool = False
+    condition: str | None = None
+
+
+def ask(db: Database, queue: str, table: TableName, request: Request) -> None:
+    """Store what a resync asks for; two conditions become one that either fulfils."""
+    db.rows("copies.ask", queue=queue, table=str(table), truncate=request.truncate, condition=request.condition)
+
+
+def copies_asked_for(db: Database, queue: str) -> dict[TableName, Request]:
+    """Return what resyncs asked for that is not done yet."""
+    return {
+        QualifiedName.parse(name): Request(bool(truncate), condition)
+        for name, truncate, condition in db.rows("copies.requests", queue=queue)
+    }
+
+
 def begin(db: Database, queue: str, table: TableName, job: Job) -> None:
     """Store a copy that begins, in place of an earlier one of the table. To be called in a transaction."""
     end(db, queue, table)
@@ -133,7 +154,7 @@ def rows_under_way(db: Database, backends: Collection[int]) -> dict[int, int]:
 
 
 def end(db: Database, queue: str, table: TableName) -> None:
-    """Forget a copy. What it may have beside is dropped by `drop_leftovers`."""
+    """Forget a copy, and what a resync asked for. What it may have beside is dropped by `drop_leftovers`."""
     db.rows("copies.end", queue=queue, table=str(table))
 
 

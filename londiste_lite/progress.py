@@ -8,7 +8,7 @@ from typing import Any
 
 from londiste_lite import claims, event_queue, locks, pausing, sequences, subscribed
 from londiste_lite.claims import Claim, UnknownNode
-from londiste_lite.copies import UnderWay, copies_under_way
+from londiste_lite.copies import UnderWay, copies_asked_for, copies_under_way
 from londiste_lite.db import Database
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import SequenceName, TableName
@@ -203,7 +203,8 @@ def wait(
         at = position.stored(subscriber, consumer)
         if at is not None and at >= goal.id:
             tables = subscribed.tables(subscriber, queue_name)
-            if all(t.state is TableState.OK for t in tables):
+            asked = copies_asked_for(subscriber, queue_name)
+            if not asked and all(t.state is TableState.OK for t in tables):
                 return True
         if deadline is not None and time.monotonic() >= deadline:
             return False

@@ -21,6 +21,7 @@ from londiste_lite import (
     structure,
     subscribed,
 )
+from londiste_lite.copies import Request
 from londiste_lite.db import Database
 from londiste_lite.errors import (
     AlreadyRunning,
@@ -32,7 +33,8 @@ from londiste_lite.names import QualifiedName, SequenceName, TableName, is_glob,
 from londiste_lite.replay import position
 from londiste_lite.routing import GivenRoute
 from londiste_lite.subscribed import Subscribed
-from londiste_lite.subscription import AddOptions, add_table
+from londiste_lite.subscription import AddOptions, add_table, check_condition
+from londiste_lite.table_state import TableState
 
 log = logging.getLogger(__name__)
 
@@ -269,13 +271,34 @@ def restore_indexes(subscriber: Database, consumer: str, lock_timeout: float) ->
         dropped_indexes.restore_all(subscriber, lock_timeout)
 
 
-def resync(subscriber: Database, queue: str, patterns: Sequence[str]) -> list[Outcome]:
-    """Mark tables to be copied anew by the replay, whatever their state."""
-    candidates = [t.table for t in subscribed.tables(subscriber, queue)]
+def resync(
+    subscriber: Database,
+    queue: str,
+    patterns: Sequence[str],
+    request: Request | None = None,
+    provider: Database | None = None,
+) -> list[Outcome]:
+    """Mark tables to be copied anew by the replay, whatever their state.
+
+    A request with a condition needs the `provider` too, for the condition must be readable on both sides.
+    """
+    stored = {t.table: t for t in subscribed.tables(subscriber, queue)}
+    candidates = list(stored)
     names, failed = _Among(candidates, "table", f'subscribed from queue "{queue}"').find_each(patterns)
 
     def act(name: TableName) -> Outcome:
-        subscribed.resync(subscriber, queue, name)
+        if request is not None and request.condition is not None:
+            assert provider is not None
+            if stored[name].state is not TableState.OK:
+                return Outcome(name, "is being copied already, all rows of it")
+            check_condition(provider, name, request.condition)
+            check_condition(subscriber, stored[name].local, request.condition, "subscriber")
+            copies.ask(subscriber, queue, name, request)
+            return Outcome(name, "rows of the condition will be copied anew", True)
+        with subscriber.transaction():
+            subscribed.resync(subscriber, queue, name)
+            if request is not None:
+                copies.ask(subscriber, queue, name, request)
         return Outcome(name, "will be copied anew", True)
 
     return _each(names, act) + failed

@@ -64,7 +64,7 @@ def add_table(
     name = table.table
     local = _local_name(subscribed.tables(subscriber, queue), name, options.dest)
     if options.condition is not None:
-        _check_condition(provider, name, options.condition)
+        check_condition(provider, name, options.condition)
     absent = options.create and structure.find_table(subscriber, local) is None
     wanted = definition(provider, name) if absent else None
     with subscriber.transaction():
@@ -123,9 +123,9 @@ def _register(
     )
 
 
-def _check_condition(provider: Database, table: TableName, condition: str) -> None:
-    """Let the provider read the condition of a copy. Raises RegistrationError when it cannot be used."""
-    source = structure.require_table(provider, table, "provider")
+def check_condition(provider: Database, table: TableName, condition: str, where: str = "provider") -> None:
+    """Let a side read the condition of a copy. Raises RegistrationError when it cannot be used."""
+    source = structure.require_table(provider, table, where)
     try:
         with provider.transaction("begin read only"):
             provider.script(f"explain select from {source.target} where ({condition})")

@@ -44,6 +44,7 @@ MOVES: dict[tuple[TableState, TableState], str] = {
     (TableState.CATCHING_UP, TableState.OK): "replay",
     (TableState.CATCHING_UP, TableState.MISSING): "setup",
     (TableState.OK, TableState.MISSING): "setup",
+    (TableState.OK, TableState.IN_COPY): "replay",
     (TableState.MISSING, TableState.OK): "setup",
 }
 

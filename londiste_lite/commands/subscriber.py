@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from londiste_lite import foreign_keys, output, registration, roles, schema, subscribed, user_triggers
-from londiste_lite.errors import RegistrationError
+from londiste_lite import copies, foreign_keys, output, registration, roles, schema, subscribed, user_triggers
+from londiste_lite.errors import RegistrationError, UsageError
 from londiste_lite.preflight import subscriber_side
 from londiste_lite.sides import both, opened
 from londiste_lite.subscription import AddOptions
@@ -167,18 +167,33 @@ def resync(
     names: Names = None,
     everything: All = False,
     force: Annotated[bool, typer.Option("--force", help="Every table, when none is named.")] = False,
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Empty the table first: less space, but readers miss rows meanwhile.")
+    ] = False,
+    where: Annotated[
+        str | None, typer.Option("--where", metavar="COND", help="Only rows that fulfil this SQL condition.")
+    ] = None,
 ) -> None:
     """Copy tables anew, whatever their state; --force or --all without names means every table."""
     settings = ctx.obj.londiste()
+    if truncate and where is not None:
+        raise UsageError("--truncate and --where exclude each other")
     if not names and not everything and not force:
         raise RegistrationError(
             "no table named", hint="Name the tables to copy anew, or say --all (or --force) for every table."
         )
+    patterns = names or [registration.EVERYTHING]
+    if where is not None:
+        asked = copies.Request(condition=where)
+        with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, db):
+            output.outcomes(registration.resync(db, settings.queue, patterns, asked, provider))
+        return
     with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
         if not names and not subscribed.tables(db, settings.queue):
             output.message("no tables are subscribed")
             return
-        done = registration.resync(db, settings.queue, names or [registration.EVERYTHING])
+        request = copies.Request(truncate=True) if truncate else None
+        done = registration.resync(db, settings.queue, patterns, request)
     output.outcomes(done)
 
 

@@ -242,7 +242,7 @@ class Session:
                 reason = stored[name].error if name in stored else None
                 raise ReplayError(f'the copy of "{name}" failed: {reason}', table=str(name))
             if self._at.id >= goal.id and self._copies.idle(self._tables()):
-                self._copies.turn(self._tables())  # gives up the copies' hold on the queue
+                self._copies.turn(self._tables(), self._at)  # gives up the copies' hold on the queue
                 break
             if not worked:
                 self._sleep(0.05)
@@ -257,7 +257,7 @@ class Session:
         if self._rests():
             return False
         tables = self._tables()
-        joining = self._copies.turn(tables)
+        joining = self._copies.turn(tables, self._at)
         for table in joining:
             self._join(table)
         if joining:

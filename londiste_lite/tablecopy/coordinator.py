@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from londiste_lite import copies, event_queue, subscribed
 from londiste_lite.backoff import Backoff
+from londiste_lite.copies import Request
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError
-from londiste_lite.event_queue import Queue
+from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import TableName
 from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.stop_flag import StopFlag
@@ -63,6 +64,7 @@ class CopyCoordinator:
         self._retries: dict[TableName, _Retry] = {}
         self._holding = False
         self._note_at = 0.0
+        self._requests: dict[TableName, Request] = {}
 
     def start(self) -> None:
         """Put right what an earlier process left: copies cut short start over, tables without their events too."""
@@ -87,20 +89,24 @@ class CopyCoordinator:
         for name in copies.drop_leftovers(self._subscriber):
             log.info("dropped %s, which an earlier copy left behind", name)
 
-    def turn(self, tables: Sequence[Subscribed]) -> list[Subscribed]:
-        """Do what is due; return the tables that the main replay may take over now."""
+    def turn(self, tables: Sequence[Subscribed], at: Tick) -> list[Subscribed]:
+        """Do what is due, at the replay's position `at`; return the tables that the main replay may take over now."""
         self._collect_finished(tables)
         self._note()
         ready: list[Subscribed] = []
         waiting = False
+        self._requests = copies.copies_asked_for(self._subscriber, self._queue.name)
         for table in tables:
-            if table.state is TableState.OK:
+            if table.state is TableState.OK and table.table not in self._requests:
                 continue
             waiting = True
             if table.table in self._workers:
                 continue
             if table.state is TableState.MISSING:
-                self._start_copy(table)
+                self._start_copy(table, table.snapshot)
+            elif table.state is TableState.OK and table.snapshot is None:
+                # Only some rows are to be copied anew: the table is complete up to the replay's position.
+                self._start_copy(table, at.snapshot, at)
             elif table.state is TableState.CATCHING_UP:
                 ready.append(table)
         if not waiting and not self._workers:
@@ -109,7 +115,8 @@ class CopyCoordinator:
 
     def idle(self, tables: Sequence[Subscribed]) -> bool:
         """Tell whether no table is waiting, being copied or catching up."""
-        return not self._workers and all(t.state is TableState.OK for t in tables)
+        asked = copies.copies_asked_for(self._subscriber, self._queue.name)
+        return not self._workers and not asked and all(t.state is TableState.OK for t in tables)
 
     def failures(self) -> dict[TableName, Backoff]:
         """Tables whose copies failed and are waiting for the next try."""
@@ -138,7 +145,7 @@ class CopyCoordinator:
         """Let a worker bring a table closer that is too far behind to be taken over at once."""
         self._launch(table)
 
-    def _start_copy(self, table: Subscribed) -> None:
+    def _start_copy(self, table: Subscribed, snapshot: str | None, at: Tick | None = None) -> None:
         retry = self._retries.get(table.table)
         if retry is not None and time.monotonic() < retry.at:
             return
@@ -147,15 +154,24 @@ class CopyCoordinator:
         if not self._holding:
             event_queue.register(self._provider, self._queue.name, self._settings.copy_consumer)
             self._holding = True
-        states = (TableState.MISSING, TableState.IN_COPY)
-        if not subscribed.set_state(self._subscriber, self._queue.name, table.table, *states, table.snapshot):
+        if at is not None:
+            self._hold_at(at)
+        states = (table.state, TableState.IN_COPY)
+        if not subscribed.set_state(self._subscriber, self._queue.name, table.table, *states, snapshot):
             return
         stored = {t.table: t for t in subscribed.tables(self._subscriber, self._queue.name)}
         if table.table in stored:
             self._launch(stored[table.table])
 
+    def _hold_at(self, tick: Tick) -> None:
+        """Hold the queue from a tick on, or from where it is held already."""
+        held = event_queue.position(self._provider, self._queue.name, self._settings.copy_consumer)
+        if held is None or held > tick.id:
+            event_queue.move_to(self._provider, self._queue.name, self._settings.copy_consumer, tick.id)
+
     def _launch(self, table: Subscribed) -> None:
-        worker = CopyWorker(self._settings, table, self._connections, self._stop, self._wake)
+        request = self._requests.get(table.table)
+        worker = CopyWorker(self._settings, table, request, self._connections, self._stop, self._wake)
         self._workers[table.table] = worker
         worker.start()
 

@@ -15,11 +15,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 from londiste_lite import copies, crash_points, dropped_indexes, event_queue, structure, subscribed
-from londiste_lite.copies import Job
+from londiste_lite.copies import Job, Request
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError, PrivilegeMissing, StopRequested
 from londiste_lite.event_queue import Queue
-from londiste_lite.names import TableName
+from londiste_lite.names import TableName, quote_ident
+from londiste_lite.replay import fetch
 from londiste_lite.replay.batch import BatchRunner, Window
 from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.replay.window import MOST_TICKS, choose_end
@@ -35,6 +36,8 @@ from londiste_lite.tablecopy.stream import CopySql
 from londiste_lite.tablecopy.tracker import Tracker
 
 log = logging.getLogger(__name__)
+
+_KEYS = 'pg_temp."londiste_keys"'
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class _Moment:
 class TableLoad:
     """Loads a table that is in state IN_COPY; it is then CATCHING_UP, in the last transaction of the load.
 
-    `borrow` lends a pair of connections to another thread, `cancelled` says that the copy is to be given up.
+    `request` is what a resync asked for, `borrow` lends a pair of connections to another thread, `cancelled` says that
+    the copy is to be given up.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class TableLoad:
         sides: Sides,
         borrow: Callable[[], AbstractContextManager[Sides]],
         tracker: Tracker,
+        request: Request | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
@@ -78,6 +83,7 @@ class TableLoad:
         self._provider, self._subscriber = sides.provider, sides.subscriber
         self._borrow = borrow
         self._tracker = tracker
+        self._request = request or Request()
         self._cancelled = cancelled
 
     def run(self) -> Loaded:
@@ -89,8 +95,12 @@ class TableLoad:
         self._source = structure.require_table(self._provider, self._wanted.table, "provider")
         self._target = structure.require_table(self._subscriber, self._wanted.local, "subscriber")
         self._key = self._wanted.key or self._target.primary_key
+        if self._request.condition is not None and self._wanted.snapshot is not None:
+            return self._part(self._request.condition)
         job = self._resumable()
         if job is None:
+            if self._request.truncate:
+                self._empty()
             return self._fresh()
         log.info("going on with the copy of %s: %d of %d ranges left", self.table, len(job.left), len(job.ranges))
         return self._go_on(job)
@@ -132,6 +142,14 @@ class TableLoad:
                 return self._at_once(moment)
             self._ranges(job, moment, None)
         return self._complete(moment.snapshot)
+
+    def _empty(self) -> None:
+        """Empty the table, as was asked for: readers see none, then some of its rows, until all are there."""
+        with self._subscriber.transaction():
+            self._subscriber.script(f"set local lock_timeout = {max(int(self._settings.lock_timeout * 1000), 1)}")
+            self._still_ours(None)
+            verb = "delete from" if self._target.referenced else "truncate"
+            self._subscriber.script(f"{verb} {self._target.target}")
 
     def _begin(self, moment: _Moment, total: int) -> Job | None:
         """Begin a copy in ranges; None when the rows must come in one transaction."""
@@ -181,6 +199,54 @@ class TableLoad:
             self._hand_over(moment.snapshot)
         crash_points.reached("copy-committed")
         return Loaded(rows, moment.snapshot)
+
+    # --- some rows of a table that is complete --------------------------------------------------------------
+
+    def _part(self, condition: str) -> Loaded:
+        """Replace the rows that fulfil a condition on either side, at a moment that all others are brought to too."""
+        source, key = self._source, self._key
+        keys = ", ".join(quote_ident(k) for k in key)
+        listed = ", ".join(f"{quote_ident(k)} as k{n}" for n, k in enumerate(key, 1))
+        places = ", ".join(f"k{n}" for n in range(1, len(key) + 1))
+        self._bring_forward(self._target.name)
+        # Made before the moment's transaction, which is read only: that may fill it but not create it.
+        self._provider.script(
+            f"drop table if exists {_KEYS}; "
+            f"create temp table {_KEYS.partition('.')[2]} as select {listed} from {source.target} with no data"
+        )
+        try:
+            with self._moment() as moment:
+                with self._borrow() as others:
+                    self._apply(self._runner(others), self._target.name, moment.snapshot)
+                self._tracker.begin(None, 0)
+                crash_points.reached("copy-started")
+                load = self._range_load(self._target, moment.sql, None)
+                with self._subscriber.transaction():
+                    beside.create_temporary(self._subscriber, self._target)
+                    out = moment.sql.out(source.target, condition)
+                    rows = load.pump(self._provider, self._subscriber, out, beside.TEMPORARY)
+                    # Rows that fulfil it here only may be there with other values.
+                    match = beside.matching(self._subscriber, self._target, key, "t", "s")
+                    mine = (
+                        f"select {keys} from {self._target.target} t where ({condition}) "
+                        f"and not exists (select 1 from {beside.TEMPORARY} s where {match})"
+                    )
+                    there = f"copy {_KEYS} from stdin"
+                    doubtful = fetch.pump(self._subscriber, f"copy ({mine}) to stdout", self._provider, there)
+                    if doubtful:
+                        found = f"({keys}) in (select {places} from {_KEYS})"
+                        out = moment.sql.out(source.target, found)
+                        rows += load.pump(self._provider, self._subscriber, out, beside.TEMPORARY)
+                    columns = moment.sql.columns
+                    beside.reconcile(self._subscriber, self._target, key, columns, beside.TEMPORARY, condition)
+                    crash_points.reached("copy-loaded")
+                    copies.end(self._subscriber, self._queue.name, self.table)
+                    self._hand_over(moment.snapshot)
+                crash_points.reached("copy-committed")
+                return Loaded(rows, moment.snapshot)
+        finally:
+            if not self._provider.closed:
+                self._provider.script(f"drop table if exists {_KEYS}")
 
     # --- going on -------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from londiste_lite import event_queue, foreign_keys, subscribed
+from londiste_lite.copies import Request
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError, StopRequested
 from londiste_lite.event_queue import Queue, Tick
@@ -38,6 +39,7 @@ class CopyWorker:
         self,
         settings: ReplaySettings,
         wanted: Subscribed,
+        request: Request | None,
         connections: Connections,
         stop: StopFlag,
         done: Callable[[], None],
@@ -45,6 +47,7 @@ class CopyWorker:
         self.table: TableName = wanted.table
         self.error: LondisteError | None = None
         self.tracker = Tracker()
+        self._request = request
         self._connections = connections
         self._settings = settings
         self._wanted = wanted
@@ -118,7 +121,9 @@ class CopyWorker:
             log.info("copying %s", self.table)
             begun = time.monotonic()
             load = TableLoad(
-                *(self._settings, self._wanted, queue, sides, self._borrowed, self.tracker), lambda: self._cancelled
+                *(self._settings, self._wanted, queue, sides, self._borrowed, self.tracker),
+                self._request,
+                lambda: self._cancelled,
             )
             loaded = load.run()
             seconds = max(time.monotonic() - begun, 0.001)

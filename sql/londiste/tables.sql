@@ -170,6 +170,15 @@ create table if not exists londiste.copy_range (
     primary key (queue_name, table_name, nr)
 );
 
+-- Subscriber: what a resync asked for beyond a copy of the whole table beside the old rows.
+create table if not exists londiste.copy_request (
+    queue_name      text not null,
+    table_name      text not null,
+    truncate        boolean not null default false, -- empty the table first
+    condition       text,                           -- only these rows, null: all
+    primary key (queue_name, table_name)
+);
+
 -- Subscriber: indexes and constraints dropped for a load, until they are made again.
 create table if not exists londiste.subscriber_pending_indexes (
     table_name      text not null,

@@ -58,9 +58,26 @@ set copied_rows = %(rows)s,
 where queue_name = %(queue)s
   and table_name = %(table)s
 
+-- name: ask
+insert into londiste.copy_request (queue_name, table_name, truncate, condition)
+values (%(queue)s, %(table)s, %(truncate)s, %(condition)s)
+on conflict (queue_name, table_name) do update
+set truncate = excluded.truncate,
+    condition = case when copy_request.condition is not null and excluded.condition is not null
+                     then pg_catalog.format('(%%s) or (%%s)', copy_request.condition, excluded.condition) end
+
+-- name: requests
+select table_name, truncate, condition
+from londiste.copy_request
+where queue_name = %(queue)s
+
 -- name: end
 with ranges as (
     delete from londiste.copy_range
+    where queue_name = %(queue)s
+      and table_name = %(table)s
+), request as (
+    delete from londiste.copy_request
     where queue_name = %(queue)s
       and table_name = %(table)s
 )

@@ -23,6 +23,10 @@ with ranges as (
     delete from londiste.copy_job
     where queue_name = %(queue)s
       and table_name = %(table)s
+), request as (
+    delete from londiste.copy_request
+    where queue_name = %(queue)s
+      and table_name = %(table)s
 )
 delete from londiste.subscriber_table
 where queue_name = %(queue)s
@@ -63,6 +67,9 @@ with ranges as (
 ), job as (
     delete from londiste.copy_job
     where queue_name = %(queue)s
+), request as (
+    delete from londiste.copy_request
+    where queue_name = %(queue)s
 )
 update londiste.subscriber_table
 set merge_state = null,
@@ -77,6 +84,10 @@ with ranges as (
       and table_name = %(table)s
 ), job as (
     delete from londiste.copy_job
+    where queue_name = %(queue)s
+      and table_name = %(table)s
+), request as (
+    delete from londiste.copy_request
     where queue_name = %(queue)s
       and table_name = %(table)s
 )
