@@ -94,27 +94,33 @@ def drop_for_copy(db: Database, table: TableName) -> list[ForeignKey]:
     return found
 
 
-def restore(db: Database, busy: Collection[TableName]) -> None:
+def restore(db: Database, busy: Collection[TableName], lock_timeout: float = 10.0) -> int:
     """Restore pending foreign keys both of whose ends are in sync: added NOT VALID at once, then validated.
 
     `busy` are the tables (local names) that are not in sync. A key that cannot be restored stays remembered, and is
-    named in the log.
+    named in the log; returns how many these are. `lock_timeout` is in seconds.
     """
+    failed = 0
     for key in pending(db):
         if key.child in busy or key.parent in busy:
             continue
         try:
-            _restore_one(db, key)
+            _restore_one(db, key, lock_timeout)
         except DatabaseError as error:
+            failed += 1
             log.warning('foreign key "%s" of "%s" cannot be restored yet: %s', key.name, key.child, error)
+    return failed
 
 
-def _restore_one(db: Database, key: ForeignKey) -> None:
+def _restore_one(db: Database, key: ForeignKey, lock_timeout: float) -> None:
     table, name = key.child.quoted, quote_ident(key.name)
     there = db.value("foreign_keys.exists", schema=key.child.schema, name=key.child.name, fkey=key.name)
     if there is None:
         definition = key.definition.removesuffix(" NOT VALID")
-        db.script(f"alter table {table} add constraint {name} {definition} not valid")
+        # Others wait behind a lock that waits; the validation takes none that they would notice.
+        with db.transaction():
+            db.script(f"set local lock_timeout = {max(int(lock_timeout * 1000), 1)}")
+            db.script(f"alter table {table} add constraint {name} {definition} not valid")
     if not there:
         db.script(f"alter table {table} validate constraint {name}")
     db.rows("foreign_keys.forget", from_table=str(key.child), fkey=key.name)

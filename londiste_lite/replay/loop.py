@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 # Seconds between two looks at registrations and sequences while no batch comes, and at the provider's own position.
 LOOK_SECONDS = 0.25
 FINISH_SECONDS = 1.0
+# Seconds until a foreign key that could not be restored is tried again.
+RESTORE_SECONDS = 60.0
 # The longest time in seconds that a comparison may hold the replay at a tick, and between two looks meanwhile.
 MEETING_SECONDS = 10.0
 MEETING_LOOK_SECONDS = 0.003
@@ -109,7 +111,7 @@ class Session:
         self._open: list[Database] = []
         self._copies: CopyCoordinator | None = None
         self._wake_read, self._wake_write = os.pipe()
-        self._restore_due = True
+        self._restore_at: float | None = 0.0  # when foreign keys are to be restored, of monotonic time
         self._finished = 0
         self._finish_at = 0.0
         self._resting = False
@@ -262,10 +264,11 @@ class Session:
             self._join(table)
         if joining:
             tables = self._tables()
-        if joining or self._restore_due:
+        if joining or (self._restore_at is not None and time.monotonic() >= self._restore_at):
             # Also at the start, for an earlier process may have ended between a table's copy and its foreign keys.
-            self._restore_due = False
-            foreign_keys.restore(self.subscriber, {t.local for t in tables if t.state is not TableState.OK})
+            busy = {t.local for t in tables if t.state is not TableState.OK}
+            failed = foreign_keys.restore(self.subscriber, busy, self._settings.lock_timeout)
+            self._restore_at = time.monotonic() + RESTORE_SECONDS if failed else None
         ticks = event_queue.ticks_after(self.provider, self._queue, self._at.id, MOST_TICKS)
         # After the ticks: whoever calls for a meeting does so before its tick can be seen.
         met_at = self._meeting()

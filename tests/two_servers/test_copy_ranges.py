@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from londiste_lite import copies
+from londiste_lite import copies, locks, registration
 from londiste_lite.names import QualifiedName
-from tests.fixtures.pair import QUEUE, Pair, in_background
+from tests.fixtures.pair import CONSUMER, QUEUE, Pair, in_background, succeed
 from tests.two_servers.test_copy import writer
 
 # Points that only copies in ranges have; the others of a copy are in test_crash.
@@ -172,14 +172,25 @@ def test_ranges__start_over_when_the_provider_wrote_the_table_anew(pair: Pair) -
 
 def test_ranges__removed_or_copied_anew_after_a_crash(pair: Pair) -> None:
     pair.setup_table(ENTRY, "entry")
+    pair.subscriber.script(INDEXES)
+    before = pair.subscriber.run(FINGERPRINT)
     small_ranges(pair)
     fill(pair)
     pair.start_process(crash_at="copy-range-committed").died()
+    assert pair.subscriber.run(FINGERPRINT) != before
+    pair.until(lambda: locks.replay_holder(pair.subscriber, CONSUMER) is None, "the end of the killed one's sessions")
+    registration.restore_indexes(pair.subscriber, CONSUMER, 10.0)  # as `subscriber tables` does
+    assert pair.subscriber.run(FINGERPRINT) == before
     pair.resync("entry")
     assert left_behind(pair) == []
     pair.provider.script("update entry set price = 7")
+    pair.subscriber.script("truncate entry")
     pair.start_process(crash_at="copy-range-committed").died()
     assert len(left_behind(pair)) > 3
+    succeed(registration.unsubscribe(pair.subscriber, QUEUE, ["entry"]))
+    assert left_behind(pair) == []
+    assert pair.subscriber.run(FINGERPRINT) == before
+    pair.subscribe("entry")
     pair.replay = None
     pair.start()
     pair.wait()
