@@ -21,7 +21,7 @@ from londiste_lite.replay.arrival import arrive
 from londiste_lite.replay.batch import BatchRunner, Window
 from londiste_lite.replay.observer import Nobody, ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber, same_database
-from londiste_lite.replay.window import MOST_TICKS, choose_end
+from londiste_lite.replay.window import MOST_TICKS, RowLimit, choose_end
 from londiste_lite.sequences import SequenceSync
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.stop_flag import StopFlag
@@ -116,6 +116,7 @@ class Session:
         self._finish_at = 0.0
         self._resting = False
         self._met, self._met_at, self._missed = -1, 0.0, -1
+        self._limit = RowLimit(settings.max_batch_rows)
         self._forget: Callable[[], None] = lambda: None
 
     # --- opening and closing --------------------------------------------------------------------------------
@@ -277,7 +278,7 @@ class Session:
             return True
         if met_at is not None:
             ticks = [tick for tick in ticks if tick.id <= met_at]
-        end = choose_end(self._at, ticks, self._settings.max_batch_rows)
+        end = choose_end(self._at, ticks, self._limit.rows)
         if end is None:
             self._sync_sequences()
             self._finish()
@@ -341,6 +342,7 @@ class Session:
         self._sequences.committed()
         rows = sum(c.total for c in counts.values())
         self.observer.batch(time.monotonic() - begun, rows)
+        self._limit.applied(time.monotonic() - begun)
         if rows:
             log.info(
                 "applied ticks %d to %d: %d rows in %d tables, %.2f s",

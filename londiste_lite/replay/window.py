@@ -8,6 +8,26 @@ from londiste_lite.event_queue import Tick
 
 MOST_TICKS = 5000
 
+# A replay that is interrupted again and again gets on by batches that fit between two interruptions.
+FIRST_ROWS = 20_000
+QUICK_SECONDS = 5.0
+SLOW_SECONDS = 20.0
+
+
+class RowLimit:
+    """How many events are merged into the next batch: few at first, more while batches are quick, never over `most`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.rows = min(FIRST_ROWS, most)
+
+    def applied(self, seconds: float) -> None:
+        """Tell how long the last batch took."""
+        if seconds < QUICK_SECONDS:
+            self.rows = min(self.rows * 2, self._most)
+        elif seconds > SLOW_SECONDS:
+            self.rows = max(self.rows // 2, min(FIRST_ROWS, self._most))
+
 
 def choose_end(start: Tick, ticks: Sequence[Tick], max_rows: int) -> Tick | None:
     """Return the tick that ends the next batch, None when there is none after `start`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from londiste_lite.event_queue import Tick
-from londiste_lite.replay.window import choose_end
+from londiste_lite.replay.window import FIRST_ROWS, RowLimit, choose_end
 
 NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
 
@@ -44,3 +44,20 @@ def test_end__large_tick_ends_the_search() -> None:
     found = choose_end(START, ticks(150, 9000, 160), 100)
     assert found is not None
     assert found.id == 1
+
+
+def test_limit__grows_while_batches_are_quick_and_shrinks_when_they_are_slow() -> None:
+    limit = RowLimit(100_000)
+    assert limit.rows == FIRST_ROWS
+    sizes = []
+    for seconds in (0.1, 0.1, 0.1, 10, 40, 40, 40, 0.1):
+        limit.applied(seconds)
+        sizes.append(limit.rows)
+    assert sizes == [40_000, 80_000, 100_000, 100_000, 50_000, 25_000, FIRST_ROWS, 40_000]
+
+
+def test_limit__never_over_the_setting() -> None:
+    limit = RowLimit(10)
+    for seconds in (0.1, 100):
+        limit.applied(seconds)
+        assert limit.rows == 10
