@@ -9,7 +9,7 @@ from londiste_lite.event_queue import Tick
 MOST_TICKS = 5000
 
 # A replay that is interrupted again and again gets on by batches that fit between two interruptions.
-FIRST_ROWS = 20_000
+FIRST_ROWS = 2_000
 QUICK_SECONDS = 5.0
 SLOW_SECONDS = 20.0
 

@@ -47,13 +47,13 @@ def test_end__large_tick_ends_the_search() -> None:
 
 
 def test_limit__grows_while_batches_are_quick_and_shrinks_when_they_are_slow() -> None:
-    limit = RowLimit(100_000)
-    assert limit.rows == FIRST_ROWS
+    limit = RowLimit(10_000)
+    assert limit.rows == FIRST_ROWS == 2000
     sizes = []
     for seconds in (0.1, 0.1, 0.1, 10, 40, 40, 40, 0.1):
         limit.applied(seconds)
         sizes.append(limit.rows)
-    assert sizes == [40_000, 80_000, 100_000, 100_000, 50_000, 25_000, FIRST_ROWS, 40_000]
+    assert sizes == [4000, 8000, 10_000, 10_000, 5000, 2500, 2000, 4000]
 
 
 def test_limit__never_over_the_setting() -> None:
