@@ -19,7 +19,7 @@ from londiste_lite import __version__
 from tests.fixtures.cli import alive, until
 
 ROOT = Path(__file__).parents[2]
-OURS = ("londiste_lite", "sql", "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+OURS = ("londiste_lite", "sql", "docs", "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 PROGRAMS = ("londiste_lite", "londiste.py", "pgqadm.py")
 
 
@@ -57,6 +57,7 @@ def test_package__complete_and_at_work_in_a_fresh_environment(built: Path, tmp_p
     with zipfile.ZipFile(wheel) as archive:
         assert wanted - set(archive.namelist()) == set()
         assert not [name for name in archive.namelist() if name.startswith("tests")]
+        assert [name for name in archive.namelist() if name.endswith("/share/man/man1/londiste_lite.1")]
     with tarfile.open(sdist) as source:
         there = {name.partition("/")[2] for name in source.getnames()}
     assert "LICENSE" in there
