@@ -1,4 +1,4 @@
-"""Advisory locks that keep two processes from doing one job: two tickers of a database, two replays of a consumer."""
+"""Advisory locks that keep two processes from doing one job: two tickers, two replays, two changes of a publication."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import zlib
 from dataclasses import dataclass
 
 from londiste_lite.db import Database
+from londiste_lite.errors import LockNotGranted
 
 TICKER_CLASS = 5067087
 REPLAY_CLASS = 5067088
 COPY_CLASS = 5067089
 MEETING_CLASS = 5067090
+PUBLISH_CLASS = 5067091
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,23 @@ def try_meeting(db: Database, consumer: str) -> bool:
 def end_meeting(db: Database, consumer: str) -> None:
     """Give the lock of `try_meeting` back."""
     db.rows("ticker.unlock", **{"class": MEETING_CLASS, "number": number(consumer)})
+
+
+def hold_publication(db: Database, queue: str, lock_timeout: float) -> None:
+    """Take the lock of what a queue publishes until the transaction ends, waiting up to `lock_timeout` seconds.
+
+    Raises LockNotGranted, with who has it.
+    """
+    name = number(queue)
+    before = db.value("triggers.lock_timeout", value=f"{max(int(lock_timeout * 1000), 1)}ms")
+    try:
+        db.value("ticker.wait_lock", **{"class": PUBLISH_CLASS, "number": name})
+    except LockNotGranted as error:
+        raise LockNotGranted(
+            f'another command changes what queue "{queue}" publishes, and was not done after {lock_timeout:g} seconds',
+            hint="Try again when it is done, or raise lock_timeout.",
+        ) from error
+    db.value("triggers.lock_timeout", value=before)
 
 
 def _holder(db: Database, lock_class: int, number: int) -> Holder | None:

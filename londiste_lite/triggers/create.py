@@ -37,6 +37,7 @@ def create_capture(
         install.lock(db, table)
         # Read again: what was read before the lock may have been altered while it was waited for.
         tables = catalog.read(db, queue, table, key, route)
+        found = install.existing(db, tables[0].queue_id)
         for one in tables:
             install.install(db, one, found, key)
     log.debug("capture of table %s: %d relation(s)", table, len(tables))

@@ -48,6 +48,7 @@ def refresh_capture(
             return []
         install.lock(db, table)
         tables = catalog.read(db, queue, table, before.key, before.route)
+        found = install.existing(db, number)
         for one in tables:
             install.install(db, one, found, before.key)
         install.remove(db, gone, sorted({t.function for t in gone if t.function in found.bodies}))

@@ -26,6 +26,9 @@ select pgq.maint_retry_events()
 -- name: try_lock
 select pg_catalog.pg_try_advisory_lock(%(class)s, %(number)s)
 
+-- name: wait_lock
+select pg_catalog.pg_advisory_xact_lock(%(class)s, %(number)s)
+
 -- name: unlock
 select pg_catalog.pg_advisory_unlock(%(class)s, %(number)s)
 

@@ -27,7 +27,7 @@ def run(folder: Path, *words: object) -> str:
     """Run a command outside of the checkout and return what it printed; fail when it fails."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "PYTHON"))}
     done = subprocess.run(
-        [str(word) for word in words], cwd=folder, env=kept, capture_output=True, text=True, timeout=170, check=False
+        [str(word) for word in words], cwd=folder, env=kept, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, f"{words} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -164,3 +166,24 @@ def test_odd_words__in_a_terminal_of_another_encoding() -> None:
     assert done.returncode == 2
     assert b'no such command "k' in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_interrupt__while_a_server_does_not_answer_is_at_once() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        dsn = f"host=127.0.0.1 port={silent.getsockname()[1]} connect_timeout=300"
+        Path("replica.ini").write_text(LONDISTE.replace("dbname=a", f"{dsn} dbname=a"))
+        path = Path(sys.executable).parent / "londiste_lite"
+        waiting = subprocess.Popen([str(path), "replica.ini", "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            silent.settimeout(60)
+            accepted, _ = silent.accept()
+            waiting.send_signal(signal.SIGINT)
+            _, said = waiting.communicate(timeout=60)
+        finally:
+            waiting.kill()
+            waiting.wait()
+        accepted.close()
+    assert waiting.returncode == 130
+    assert said.decode() == "interrupted\n"
