@@ -11,7 +11,7 @@ from londiste_lite import claims, event_queue, events, published, registration, 
 from londiste_lite.db import Database
 from londiste_lite.errors import ConnectionLost, DatabaseError, ObjectNotFound, RegistrationError
 from londiste_lite.event_queue import Queue
-from londiste_lite.names import QualifiedName, TableName, quote_ident, quote_literal
+from londiste_lite.names import QualifiedName, TableName, nearest_name, quote_ident, quote_literal
 from londiste_lite.published import Published
 from londiste_lite.replay import position
 from londiste_lite.snapshots import Snapshot
@@ -81,7 +81,11 @@ def trace(
     queue = event_queue.find_queue(provider, queue_name)
     found = {p.table: p for p in published.tables(provider, queue_name)}
     if table not in found:
-        raise ObjectNotFound(f'table "{table}" is not published in queue "{queue_name}"', hint="See `provider tables`.")
+        near = nearest_name(table, list(found))
+        raise ObjectNotFound(
+            f'table "{table}" is not published in queue "{queue_name}"',
+            hint=f'Did you mean "{near}"?' if near else "See `provider tables`.",
+        )
     known = found[table]
     wanted = registration.require_subscribed(subscriber, queue_name, table)
     values = _canonical(provider, known, key)
