@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from londiste_lite.names import quote_ident, quote_literal
-from londiste_lite.replay.mapping import Mapping
+from londiste_lite.replay.mapping import Field, Mapping
 from londiste_lite.replay.stage import STAGE
 from londiste_lite.structure import Equality, Table
 
@@ -133,7 +133,8 @@ class TableSql:
         number = self._key_number(source, place)
         if number is not None:
             return f"w.k{number}"
-        cast = source.mapping.fields[place - 1].cast
+        field = source.mapping.fields[place - 1]
+        cast = field.type if _held(field) != field.type else field.cast
         return f"w.r{source.number}c{place}" + (f"::{cast}" if cast else "")
 
     def _values(self, source: Source) -> str:
@@ -171,7 +172,7 @@ class TableSql:
         src = ", src int2" if len(self.row_sources) > 1 else ""
         keys = "".join(f", k{n} {_typed(k)}" for n, k in enumerate(self.key, 1))
         rows = "".join(
-            f", r{s.number}c{p} {s.mapping.fields[p - 1].type}" for s in self.row_sources for p in self._stored(s)
+            f", r{s.number}c{p} {_held(s.mapping.fields[p - 1])}" for s in self.row_sources for p in self._stored(s)
         )
         return f'create temp table {{name}} ({more}, op "char"{src}{keys}{rows}) on commit delete rows'
 
@@ -197,7 +198,9 @@ class TableSql:
             src = f"{s.number}::int2, " if len(self.row_sources) > 1 else ""
             keys = ", ".join(s.value("r", k.name) for k in self.key)
             rows = "".join(
-                f", (r).c{p}" if s is other else f", null::{other.mapping.fields[p - 1].type}"
+                f", (r).c{p}::{_held(other.mapping.fields[p - 1])}"
+                if s is other
+                else f", null::{_held(other.mapping.fields[p - 1])}"
                 for other in self.row_sources
                 for p in self._stored(other)
             )
@@ -330,6 +333,11 @@ class TableSql:
 
 def _typed(key: KeyColumn) -> str:
     return f"{key.type} collate {key.equality.collation}" if key.equality.collation else key.type
+
+
+def _held(field: Field) -> str:
+    """The type that keeps a parsed field: text where it may be a domain, which may refuse the NULL of a deleted row."""
+    return field.type if field.cast or field.column is None or field.column.builtin else "text"
 
 
 def insert_only(operations: Sequence[str]) -> bool:

@@ -60,7 +60,7 @@ def row_expression(provider: Table, groups: Sequence[Group]) -> str | None:
     """Return the expression that reads these events of one table with its row type, None when it cannot.
 
     Their columns must be all that the table has, in its order; those of a DELETE may be neighbours among them, for a
-    record is then made whole with empty fields.
+    record is then made whole with empty fields, which all types of the server itself allow.
     """
     if any(c.generated for c in provider.columns):
         return None
@@ -79,6 +79,8 @@ def row_expression(provider: Table, groups: Sequence[Group]) -> str | None:
     before, behind = paddings.pop() if paddings else (0, 0)
     if not before and not behind:
         return f"ev_data::{kind}"
+    if not all(c.builtin for c in provider.columns):  # one may be a domain that refuses NULL
+        return None
     fields = "pg_catalog.substr(ev_data, 2, pg_catalog.length(ev_data) - 2)"
     text = f"pg_catalog.concat('({',' * before}', {fields}, '{',' * behind})')"
     if any(group.operation in (events.INSERT, events.UPDATE) for group in groups):

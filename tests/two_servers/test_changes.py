@@ -341,3 +341,23 @@ def test_audit__ordered_mode_applies_every_event_once_and_in_order(pair: Pair) -
     pair.wait()
     applied = [row[0] for row in pair.subscriber.run("select what from audit order by nr")]
     assert applied == ["INSERT a", "UPDATE b", "UPDATE c", "DELETE c", "INSERT d"]
+
+
+def test_row_changes__of_columns_that_refuse_null(pair: Pair) -> None:
+    """Of a deleted row only the key travels, and what stands for its other columns must not be checked."""
+    pair.both("create domain filled as text not null")
+    pair.setup_table("create table entry (id int primary key, item filled)", "entry")
+    pair.start()
+    pair.provider.script("insert into entry select n, 'item ' || n from generate_series(1, 10) n")
+    pair.wait()
+    pair.provider.script("delete from entry where id = 1; update entry set item = 'once' where id = 9")
+    pair.wait()
+    pair.assert_equal("entry")
+    pair.provider.script(
+        "delete from entry where id = 2; insert into entry values (2, 'again');"
+        "update entry set item = 'twice' where id = 9; delete from entry where id = 9"
+    )
+    pair.wait()
+    pair.assert_equal("entry")
+    assert len(pair.rows("entry")[1]) == 8
+    assert pair.conflicts("entry") == 0
