@@ -144,6 +144,7 @@ class Database:
         self.dsn = dsn
         self.backend = ""
         self._depth = 0
+        self._rehearsing = False
         self._given_up = ""
         self._waiting_since: float | None = None
         # A second descriptor of the TCP socket, so that another thread may look at it, or end it, at any moment.
@@ -287,6 +288,14 @@ class Database:
         """
         if self._depth:
             raise RuntimeError("transactions do not nest; use savepoint()")
+        if self._rehearsing:
+            self._depth = 1
+            try:
+                with self.savepoint("londiste_rehearsal"):
+                    yield
+            finally:
+                self._depth = 0
+            return
         self.script(begin)
         self._depth = 1
         try:
@@ -297,6 +306,17 @@ class Database:
             raise
         self._depth = 0
         self.script("commit")
+
+    @contextlib.contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """A block of which nothing stays: its transactions are savepoints of one that is rolled back at its end."""
+        self.script("begin")
+        self._rehearsing = True
+        try:
+            yield
+        finally:
+            self._rehearsing = False
+            self._quiet_rollback("rollback")
 
     @contextlib.contextmanager
     def savepoint(self, name: str = "londiste_step") -> Iterator[None]:

@@ -252,8 +252,13 @@ def _to_stderr(text: str, style: str = "") -> None:
         sys.stderr.flush()
 
 
-def outcomes(done: Iterable[Named]) -> None:
-    """Say what became of each name; raise LondisteError with all failures, if there were any, at the end."""
+def outcomes(done: Iterable[Named], dry_run: bool = False) -> None:
+    """Say what became of each name; raise LondisteError with all failures, if there were any, at the end.
+
+    `dry_run` tells that nothing of it stays.
+    """
+    if dry_run:
+        message("dry run, nothing is changed:")
     failed: list[LondisteError] = []
     count = 0
     for each in done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,22 +13,35 @@ from londiste_lite.replay.settings import same_database
 
 
 @contextmanager
-def opened(dsn: str, job: str, side: str | None) -> Iterator[Database]:
-    """A connection to one database; with `side` (`provider`, `subscriber`) its schema must be installed."""
+def opened(dsn: str, job: str, side: str | None, *, dry_run: bool = False) -> Iterator[Database]:
+    """A connection to one database; with `side` (`provider`, `subscriber`) its schema must be installed.
+
+    With `dry_run` nothing that the block does stays.
+    """
     db = look_after(connect(dsn, job=job, role="admin"))
     try:
         if side is not None:
             schema.require(db, side)
-        yield db
+        with db.rehearsal() if dry_run else contextlib.nullcontext():
+            yield db
     finally:
         db.close()
 
 
 @contextmanager
-def both(provider_dsn: str, subscriber_dsn: str, job: str) -> Iterator[tuple[Database, Database]]:
-    """Connections to provider and subscriber, both installed, which must not be one database."""
+def both(
+    provider_dsn: str, subscriber_dsn: str, job: str, *, dry_run: bool = False
+) -> Iterator[tuple[Database, Database]]:
+    """Connections to provider and subscriber, both installed, which must not be one database.
+
+    With `dry_run` nothing that the block does stays.
+    """
     with opened(provider_dsn, job, None) as provider, opened(subscriber_dsn, job, None) as subscriber:
         same_database(provider, subscriber)
         schema.require(provider, "provider")
         schema.require(subscriber, "subscriber")
-        yield provider, subscriber
+        with contextlib.ExitStack() as rehearsals:
+            if dry_run:
+                rehearsals.enter_context(provider.rehearsal())
+                rehearsals.enter_context(subscriber.rehearsal())
+            yield provider, subscriber

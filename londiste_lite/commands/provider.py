@@ -17,6 +17,7 @@ app = typer.Typer(help="What the provider publishes: queue, tables, sequences.",
 Names = Annotated[list[str] | None, typer.Argument(help="Names or globs, for example entry, sales.*.")]
 All = Annotated[bool, typer.Option("--all", help="Everything there is.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; nothing is changed.")]
 
 
 def _patterns(names: list[str] | None, everything: bool, what: str) -> list[str]:
@@ -63,6 +64,7 @@ def add(
     node_column: Annotated[str | None, typer.Option("--node-column", help="Column that names a row's node.")] = None,
     node_expr: Annotated[str | None, typer.Option("--node-expr", help="SQL that gives a row's node or nodes.")] = None,
     all_nodes: Annotated[bool, typer.Option("--all-nodes", help="End the route: every node gets every row.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Publish tables: create capture triggers and register.
 
@@ -73,21 +75,21 @@ def add(
     patterns = _patterns(names, everything, "table")
     columns = [part.strip() for part in key.split(",")] if key else None
     route = routing.given(node_column, node_expr, all_nodes)
-    with opened(settings.provider_db, settings.job_name, "provider") as db:
+    with opened(settings.provider_db, settings.job_name, "provider", dry_run=dry_run) as db:
         done = registration.publish(
             db, settings.queue, patterns, key=columns, route=route, lock_timeout=settings.lock_timeout
         )
-    output.outcomes(done)
+    output.outcomes(done, dry_run)
 
 
 @app.command(epilog="Example: londiste_lite replica.ini provider remove entry")
-def remove(ctx: typer.Context, names: Names = None, everything: All = False) -> None:
+def remove(ctx: typer.Context, names: Names = None, everything: All = False, dry_run: DryRun = False) -> None:
     """End the publication of tables: drop their capture triggers."""
     settings = ctx.obj.londiste()
     patterns = _patterns(names, everything, "table")
-    with opened(settings.provider_db, settings.job_name, "provider") as db:
+    with opened(settings.provider_db, settings.job_name, "provider", dry_run=dry_run) as db:
         done = registration.unpublish(db, settings.queue, patterns, lock_timeout=settings.lock_timeout)
-    output.outcomes(done)
+    output.outcomes(done, dry_run)
 
 
 @app.command(epilog="Example: londiste_lite replica.ini provider tables")
@@ -156,17 +158,21 @@ def execute(
     ctx: typer.Context,
     files: Annotated[list[Path] | None, typer.Argument(help="SQL scripts, run in this order.")] = None,
     sql: Annotated[str | None, typer.Option("--sql", help="The script itself, instead of files.")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Run scripts on the provider, and at the same place in the stream of changes on each subscriber."""
     from londiste_lite import scripts
 
     settings = ctx.obj.londiste()
     texts = scripts.given(files or [], sql)
-    with opened(settings.provider_db, settings.job_name, "provider") as db:
+    with opened(settings.provider_db, settings.job_name, "provider", dry_run=dry_run) as db:
         event_queue.find_queue(db, settings.queue)
         for name, text in texts:
             scripts.execute(db, settings.queue, name, text, settings.lock_timeout)
-            output.message(f"{name}: done here, on its way to the subscribers")
+            done = "would work here" if dry_run else "done here, on its way to the subscribers"
+            output.message(f"{name}: {done}")
+    if dry_run:
+        output.message("dry run, nothing is changed")
 
 
 @app.command(epilog="Example: londiste_lite replica.ini provider check")

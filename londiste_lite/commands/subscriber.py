@@ -19,6 +19,7 @@ Names = Annotated[list[str] | None, typer.Argument(help="Names or globs, for exa
 All = Annotated[bool, typer.Option("--all", help="Everything there is.")]
 Force = Annotated[bool, typer.Option("--force", help="Go on where a check would stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; nothing is changed.")]
 
 
 class Which(str, enum.Enum):
@@ -72,6 +73,7 @@ def add(
         bool, typer.Option("--create", help="Make missing tables from the provider's definition.")
     ] = False,
     force: Force = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Subscribe to tables: the replay copies them, then keeps them in step."""
     settings = ctx.obj.londiste()
@@ -89,9 +91,12 @@ def add(
         create=create,
         lock_timeout=settings.lock_timeout,
     )
-    with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):
+    with both(settings.provider_db, settings.subscriber_db, settings.job_name, dry_run=dry_run) as (
+        provider,
+        subscriber,
+    ):
         done = registration.subscribe(provider, subscriber, settings.queue, patterns, options)
-    output.outcomes(done)
+    output.outcomes(done, dry_run)
 
 
 @app.command(epilog="Example: londiste_lite replica.ini subscriber remove entry")
@@ -173,6 +178,7 @@ def resync(
     where: Annotated[
         str | None, typer.Option("--where", metavar="COND", help="Only rows that fulfil this SQL condition.")
     ] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Copy tables anew, whatever their state; --force or --all without names means every table."""
     settings = ctx.obj.londiste()
@@ -185,16 +191,16 @@ def resync(
     patterns = names or [registration.EVERYTHING]
     if where is not None:
         asked = copies.Request(condition=where)
-        with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, db):
-            output.outcomes(registration.resync(db, settings.queue, patterns, asked, provider))
+        with both(settings.provider_db, settings.subscriber_db, settings.job_name, dry_run=dry_run) as (provider, db):
+            output.outcomes(registration.resync(db, settings.queue, patterns, asked, provider), dry_run)
         return
-    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+    with opened(settings.subscriber_db, settings.job_name, "subscriber", dry_run=dry_run) as db:
         if not names and not subscribed.tables(db, settings.queue):
             output.message("no tables are subscribed")
             return
         request = copies.Request(truncate=True) if truncate else None
         done = registration.resync(db, settings.queue, patterns, request)
-    output.outcomes(done)
+    output.outcomes(done, dry_run)
 
 
 @app.command(epilog="Example: londiste_lite replica.ini subscriber register")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from londiste_lite import db
+from londiste_lite.errors import LondisteError
 from londiste_lite.names import quote_ident
 from londiste_lite.throwaway import ThrowawayServer, binaries
 from tests.conftest import dbname_of, need
@@ -89,3 +94,48 @@ def test_page__followed_word_for_word(reader: Reader, page: str) -> None:
 
 def _logs(folder: Path) -> str:
     return "\n".join(f"== {path.name}\n{path.read_text()[-4000:]}" for path in sorted(folder.glob("*.log")))
+
+
+@pytest.mark.chaos  # a minute of real daemons, and a page that changes rarely
+def test_upgrade__no_acknowledged_row_is_lost(reader: Reader) -> None:
+    """The page on upgrading, with somebody who writes until the old server refuses."""
+    old = connect(reader.dsns[0])
+    old.script("create table entry (id serial primary key, item text); insert into entry (item) select 'x'")
+    acknowledged: list[int] = []
+    refused = threading.Event()
+
+    def write() -> None:
+        # Like an application: without the settings by which the program's own sessions may write all the same.
+        writer = db.connect(reader.dsns[0], job="shop", role="shop", settings={"application_name": "shop"})
+        with contextlib.suppress(LondisteError):
+            while not refused.is_set():
+                acknowledged.append(writer.run("insert into public.entry (item) values ('y') returning id")[0][0])
+                time.sleep(0.02)
+        refused.set()
+        writer.close()
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    try:
+        for block in docs.blocks(docs.ROOT / "docs/upgrading.md"):
+            if block.language == "ini":
+                (reader.folder / block.info).write_text(reader.own(block.text))
+            elif block.language == "console":
+                for step in docs.steps(block):
+                    result = reader.run(step.command)
+                    told = f"$ {step.command}\n{result.stdout}\n{_logs(reader.folder)}"
+                    assert result.returncode == step.exit_code, told
+                    assert docs.matches(step.output, result.stdout), told
+                    assert "-d" not in step.command or not refused.is_set()
+        assert refused.wait(40)
+    finally:
+        refused.set()
+        thread.join(40)
+    new = connect(reader.dsns[1])
+    held = {row[0] for row in new.run("select id from entry")}
+    assert len(acknowledged) > 10
+    assert set(acknowledged) <= held
+    # The sequence goes on where it was, so the application's next row fits.
+    assert new.run("insert into entry (item) values ('new') returning id")[0][0] not in held
+    old.close()
+    new.close()
