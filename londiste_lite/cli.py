@@ -25,7 +25,7 @@ from londiste_lite.options import LONDISTE, QUEUE
 
 ORDER = (
     *("provider", "subscriber", "replay", "wait", "copy", "compare", "repair"),
-    *("status", "trace", "pause", "resume", "parked", "ticker", "demo"),
+    *("status", "trace", "pause", "resume", "parked", "relay", "pull", "push-pull", "ticker", "demo"),
 )
 """Commands in the order of the help page; the others follow by name."""
 
@@ -83,7 +83,7 @@ def _main(
     for name, number, meaning in _SIGNALS:
         if asked[name]:
             context.command = f"--{name}"
-            output.message(daemon.signal_owner(context.either().pidfile, number, meaning))
+            output.message(daemon.signal_owner(context.of_process().pidfile, number, meaning))
     if any(asked.values()):
         raise typer.Exit
     if rewind or reset:

@@ -6,9 +6,10 @@ dataclasses and never a file.
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,16 @@ from londiste_lite.ini_text import IniText
 from londiste_lite.option_values import BacklogBound
 from londiste_lite.options import LONDISTE, QUEUE, Option
 
-__all__ = ["BacklogBound", "LondisteSettings", "Note", "QueueSettings", "ServiceSettings", "Settings", "load"]
+__all__ = [
+    "BacklogBound",
+    "LinkSettings",
+    "LondisteSettings",
+    "Note",
+    "QueueSettings",
+    "ServiceSettings",
+    "Settings",
+    "load",
+]
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,27 @@ class ServiceSettings(Settings):
     """The section of a consumer written with the Python API; its own keys are in `values`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LinkSettings(Settings):
+    """A `[relay]` or `[pull]` section: one flow of events from a queue.
+
+    `link` is `relay` or `pull`, `name` what stands behind the colon.
+    `dst_queue` is set for a relay; `node`, `pull_function` and `on_error` are for a pull.
+    """
+
+    link: str
+    name: str
+    src_db: str = field(repr=False)
+    dst_db: str = field(repr=False)
+    queue: str
+    consumer: str
+    max_batch_rows: int
+    dst_queue: str | None = None
+    node: str | None = None
+    pull_function: str | None = None
+    on_error: str = "stop"
+
+
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
@@ -122,6 +153,54 @@ def load_service(path: str | os.PathLike[str], section: str) -> ServiceSettings:
     name = os.fspath(path)
     reading = _Reading(name, section, _read(name), strict=False)
     return reading.finish(ServiceSettings, **reading.common())
+
+
+def load_links(path: str | os.PathLike[str], kinds: Sequence[str]) -> tuple[LinkSettings, ...]:
+    """Read all sections of the INI file `path` that are of `kinds` (`relay`, `pull`), in the order of the file.
+
+    Raises ConfigError with every problem of every section; without such a section the result is empty.
+    """
+    name = os.fspath(path)
+    found = _read(name)
+    links: list[LinkSettings] = []
+    problems: list[str] = []
+    for section in found.sections:
+        if options.kind_of(section) in kinds:
+            try:
+                links.append(_link(_Reading(name, section, found)))
+            except ConfigError as error:
+                problems += [line for line in error.message.split("\n") if line not in problems]
+    for first, second in itertools.combinations(links, 2):
+        if (first.consumer, first.dst_db) == (second.consumer, second.dst_db):
+            problems.append(
+                f'{name}: [{second.section}] has the consumer "{first.consumer}" of [{first.section}] '
+                "on the same dst_db; give it another pgq_consumer_id"
+            )
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return tuple(links)
+
+
+def _link(reading: _Reading) -> LinkSettings:
+    kind, _, name = reading.section.partition(":")
+    reading.values.setdefault("job_name", "")
+    job = reading.own.get("job_name")
+    if job is None and "job_name" not in reading.found.defaults:
+        reading.values["job_name"] = reading.section.replace(":", "_")
+    common = reading.common()
+    values = reading.take(*(row.name for row in reading.rows.values() if row.sections != options.BOTH))
+    values["queue"] = values.pop("pgq_queue_name")
+    values["dst_queue"] = values.pop("dst_queue_name", None)
+    suffix = f"_{name}" if name and job is None and "job_name" in reading.found.defaults else ""
+    values["consumer"] = values.pop("pgq_consumer_id") or f"{common['job_name']}{suffix}"
+    if kind == options.PULL:
+        values["node"] = values["node"] or name
+        if not values["node"]:
+            reading.problem("node", "is required, but missing")
+    sides = (values["src_db"], values["dst_db"])
+    if all(sides) and _words(sides[0]) == _words(sides[1]) and kind == options.PULL:
+        reading.problem("", "src_db and dst_db are the same database")
+    return reading.finish(LinkSettings, link=kind, name=name, **common, **values)
 
 
 def sections_of(path: str | os.PathLike[str]) -> tuple[str, ...]:

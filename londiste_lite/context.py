@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from londiste_lite import output, signals
-from londiste_lite.config import LondisteSettings, QueueSettings, Settings
+from londiste_lite.config import LinkSettings, LondisteSettings, QueueSettings, Settings
 from londiste_lite.daemon import notify_systemd, process, run_supervised, supervised_by_systemd
 from londiste_lite.errors import ConfigError, LondisteError, StopRequested, UsageError
-from londiste_lite.options import LONDISTE, QUEUE
+from londiste_lite.options import LINKS, LONDISTE, QUEUE, SECTIONS
 from londiste_lite.stop_flag import StopFlag
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Context:
         self.command = "this command"
         self._prefer = prefer
         self._loaded: LondisteSettings | QueueSettings | None = None
+        self._links: tuple[LinkSettings, ...] = ()
         self._in_background = False
 
     # --- settings ---------------------------------------------------------------------------------------------
@@ -59,6 +60,37 @@ class Context:
             there = self._sections()
             self._loaded = self._load(self._prefer if self._prefer in there else None)
         return self._loaded
+
+    def links(self, *kinds: str) -> tuple[LinkSettings, ...]:
+        """Return the `[relay]` or `[pull]` sections. Raises ConfigError for a bad INI or one of another kind."""
+        there = self._sections("node.ini")
+        self._links = self._load_links(kinds)
+        if not self._links:
+            wanted = " or ".join(f"[{kind}]" for kind in kinds)
+            has = ", ".join(f"[{section}]" for section in there) or "no section"
+            raise ConfigError(
+                f'"{self.command}" needs an INI with a {wanted} section; {self.ini} has {has}',
+                hint="docs/push-pull.md shows such INIs.",
+            )
+        return self._links
+
+    def _load_links(self, kinds: tuple[str, ...]) -> tuple[LinkSettings, ...]:
+        from londiste_lite import config, logs
+
+        found = config.load_links(self.ini or "", kinds)
+        if found:
+            self._set_up_logs(found[0])
+        for link in found:
+            logs.write_notes(link.notes)
+        return found
+
+    def of_process(self) -> Settings:
+        """Return the settings that say where the pidfile of a running process is, whatever kind the INI is."""
+        if not any(section in SECTIONS for section in self._sections()):
+            found = self._load_links(LINKS)
+            if found:
+                return found[0]
+        return self.either()
 
     def _settings(self, section: str) -> LondisteSettings | QueueSettings:
         if self._loaded is None or self._loaded.section != section:
@@ -97,10 +129,11 @@ class Context:
     def reload(self) -> None:
         """Read the INI again and reopen the log file; settings that are wrong now are logged and the old ones stay."""
         old = self._loaded
-        if old is None:
-            return
         try:
-            self._loaded = self._load(old.section)
+            if old is not None:
+                self._loaded = self._load(old.section)
+            elif self._links:
+                self._links = self._load_links(tuple({link.link for link in self._links}))
         except LondisteError as error:
             log.error("the INI cannot be reloaded, the settings stay as they are: %s", error.message)
 
@@ -158,3 +191,5 @@ class Context:
         self._in_background = True
         if self._loaded is not None:
             self._set_up_logs(self._loaded)
+        elif self._links:
+            self._set_up_logs(self._links[0])

@@ -32,6 +32,10 @@ POINTS = (
     "join-committed",
     "arrival-registered",
     "arrival-announced",
+    "relay-applied",
+    "relay-committed",
+    "pull-applied",
+    "pull-committed",
 )
 
 

@@ -12,9 +12,15 @@ Kind = Literal["text", "file", "dsn", "name", "seconds", "integer", "flag", "cho
 
 LONDISTE = "londiste"
 QUEUE = "pgqadm"
-BOTH = (LONDISTE, QUEUE)
-SECTIONS = BOTH
-"""The sections that the program's own commands read, in the order in which they are looked for."""
+RELAY = "relay"
+PULL = "pull"
+NODE = "node"
+SECTIONS = (LONDISTE, QUEUE)
+"""The sections that most commands read, in the order in which they are looked for."""
+LINKS = (RELAY, PULL)
+"""Kinds of sections of which an INI may have several, `[relay]`, `[relay:NAME]`, ..: one for each flow of events."""
+BOTH = (*SECTIONS, *LINKS)
+"""Where the keys stand that every section has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,6 +285,79 @@ OPTIONS: tuple[Option, ...] = (
         high=_DAY,
         help="Seconds between two log lines with the number of ticks.",
     ),
+    # --- [relay] and [pull] ---------------------------------------------------------------------------------------
+    Option(
+        name="src_db",
+        sections=LINKS,
+        kind="dsn",
+        required=True,
+        sample="dbname=source host=127.0.0.1",
+        help="Where events come from: keywords (dbname=.. host=..) or a postgresql:// URI.",
+    ),
+    Option(
+        name="dst_db",
+        sections=LINKS,
+        kind="dsn",
+        required=True,
+        sample="dbname=destination host=127.0.0.1",
+        help="Where they go to, written the same way.",
+    ),
+    Option(
+        name="pgq_queue_name",
+        sections=LINKS,
+        kind="name",
+        required=True,
+        sample="push",
+        help="The queue that events are taken from.",
+    ),
+    Option(
+        name="dst_queue_name",
+        sections=(RELAY,),
+        kind="name",
+        required=True,
+        sample="pull",
+        help="The queue that they are put into.",
+    ),
+    Option(
+        name="node",
+        sections=(PULL,),
+        kind="name",
+        sample="7",
+        help="Only events whose extra1 is this name are taken. Default: what stands behind the colon of [pull:7].",
+    ),
+    Option(
+        name="pull_function",
+        sections=(PULL,),
+        kind="name",
+        required=True,
+        sample="__data_copier",
+        help="Function in dst_db, called with the node and the data of each event in its order.",
+    ),
+    Option(
+        name="on_error",
+        sections=(PULL,),
+        kind="choice",
+        default="stop",
+        choices=("stop", "park"),
+        help="stop: an event whose call fails stops the others, and is tried again. park: it waits aside.",
+    ),
+    Option(
+        name="pgq_consumer_id",
+        sections=LINKS,
+        kind="name",
+        sample="push_7",
+        help="Name of the consumer, different for each source. Default: job_name, with _NAME in [relay:NAME].",
+    ),
+    Option(
+        name="max_batch_rows",
+        sections=LINKS,
+        kind="integer",
+        default="100000",
+        unit="events",
+        low=1,
+        high=1_000_000_000,
+        help="How many events one transaction may hold when the consumer is behind.",
+    ),
     # --- accepted, without effect ---------------------------------------------------------------------------------
     *(
         Option(name=name, sections=(section,), kind="text", help="Accepted for old files, ignored.", ignored=reason)
@@ -298,8 +377,16 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 
+def kind_of(section: str) -> str:
+    """Return what a section is by its name: `relay` for [relay:7], otherwise the name itself."""
+    kind, colon, _ = section.partition(":")
+    return kind if colon and kind in (*LINKS, NODE) else section
+
+
 def of_section(section: str) -> dict[str, Option]:
-    """Return the rows of `section` by key; a section that is neither of ours has the rows of both."""
-    wanted = (section,) if section in SECTIONS else ()
-    rows = [row for row in OPTIONS if not wanted or section in row.sections]
-    return {row.name: row for row in rows if wanted or row.sections == BOTH}
+    """Return the rows of `section` by key; a section that is none of ours has the rows of all."""
+    kind = kind_of(section)
+    kind = LONDISTE if kind == NODE else kind
+    known = kind in BOTH
+    rows = [row for row in OPTIONS if not known or kind in row.sections]
+    return {row.name: row for row in rows if known or row.sections == BOTH}

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
+from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError
+from londiste_lite.event_queue import Queue
+from londiste_lite.links import Flow, Link, LinkRunner, run_all
+from londiste_lite.pull import Pull
+from londiste_lite.relay import Relay
 from londiste_lite.replay.loop import Replay
 from londiste_lite.replay.observer import ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings
@@ -50,6 +56,56 @@ def run_ticker(
         return [Ticker(current, inner).run]
 
     _run(settings, works, stop, read_again)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelayLink(Link):
+    """Events into the queue `target`."""
+
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullLink(Link):
+    """Events of `node` into calls of `function`; `park` sets those aside that fail."""
+
+    node: str
+    function: str
+    park: bool
+
+
+def run_links(links: Sequence[Link], stop: StopFlag, read_again: Callable[[], Sequence[Link]] | None = None) -> None:
+    """Run relays and pulls until the stop flag is set, and tick their sources while nobody else does."""
+
+    def works(current: Sequence[Link], inner: StopFlag) -> list[Callable[[], None]]:
+        sources = {link.src_dsn: TickerSettings(link.src_dsn, link.job, quiet=True) for link in current}
+        runners = [_runner(link, inner) for link in current]
+        return [lambda: run_all(runners), *(Ticker(settings, inner).run for settings in sources.values())]
+
+    _run(links, works, stop, read_again)
+
+
+def run_links_once(links: Sequence[Link], stop: StopFlag) -> list[int]:
+    """Bring over what is committed at each source now; return the numbers of events."""
+    return [_runner(link, stop).run_once() for link in links]
+
+
+def _runner(link: Link, stop: StopFlag) -> LinkRunner:
+    def flow(source: Database, destination: Database, queue: Queue) -> Flow:
+        if isinstance(link, RelayLink):
+            return Relay(source, destination, queue, link.target)
+        assert isinstance(link, PullLink)
+        return Pull(
+            source,
+            destination,
+            queue,
+            node=link.node,
+            function=link.function,
+            consumer=link.consumer,
+            park=link.park,
+        )
+
+    return LinkRunner(link, flow, stop)
 
 
 def run_once(settings: ReplaySettings, stop: StopFlag) -> None:
@@ -96,9 +152,8 @@ class _Crew:
     def __init__(self, works: list[Callable[[], None]], stop: StopFlag) -> None:
         self._stop = stop
         self._failure: BaseException | None = None
-        names = ("work", "ticker")
         self._threads = [
-            threading.Thread(target=self._guarded, args=(work, n == 0), name=names[n], daemon=True)
+            threading.Thread(target=self._guarded, args=(work, n == 0), name="ticker" if n else "work", daemon=True)
             for n, work in enumerate(works)
         ]
         for thread in self._threads:

@@ -102,6 +102,23 @@ create table if not exists londiste.meeting (
     tick_id         int8 not null
 );
 
+-- Destination: events whose call failed, set aside by `pull` with on_error = park, tried again until the call succeeds.
+create table if not exists londiste.parked_pull (
+    consumer_id     text not null,
+    event_id        int8 not null,                  -- number in the source's queue
+    event_time      timestamptz,
+    ev_type         text,
+    ev_data         text,
+    ev_extra2       text,
+    ev_extra3       text,
+    ev_extra4       text,
+    error           text not null,                  -- of the last try
+    parked          timestamptz not null default now(),
+    tries           int4 not null default 1,
+    next_try        timestamptz not null,
+    primary key (consumer_id, event_id)
+);
+
 -- Provider: scripts of `provider execute`. Their own row changes are not replayed, for the script itself is.
 create table if not exists londiste.provider_script (
     queue_name      text not null,
