@@ -37,6 +37,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/star.py
 
 # Long runs of disturbances; `python -m tests.chaos.run --minutes 30` runs one for as long as is wanted.
 chaos: $(STAMP)

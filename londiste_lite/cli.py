@@ -20,8 +20,8 @@ from londiste_lite import __version__, arguments, commands, daemon, output
 from londiste_lite.arguments import Command
 from londiste_lite.context import Context
 from londiste_lite.error_boundary import error_boundary
-from londiste_lite.errors import UsageError
-from londiste_lite.options import LONDISTE, QUEUE
+from londiste_lite.errors import LondisteError, UsageError
+from londiste_lite.options import LONDISTE, NODE, QUEUE
 
 ORDER = (
     *("provider", "subscriber", "replay", "wait", "copy", "compare", "repair"),
@@ -29,8 +29,10 @@ ORDER = (
 )
 """Commands in the order of the help page; the others follow by name."""
 
-SERVICES = ("replay", "ticker")
+SERVICES = ("replay", "relay", "pull", "push-pull", "ticker")
 """Commands that go on until they are stopped, which -d puts into the background."""
+PER_NODE = {"subscriber", "wait", "copy", "compare", "repair", "status", "pause", "resume", "parked", "trace"}
+"""Commands about a subscriber: with an INI for several nodes they are run for each in turn, unless one is named."""
 
 _OVERVIEW = """Trigger-based table replication between PostgreSQL servers.
 
@@ -65,6 +67,9 @@ def _main(
     kill: Annotated[bool, typer.Option("--kill", "-k", help="Tell it to stop at once.")] = False,
     rewind: Annotated[bool, typer.Option("--rewind", help="Set the queue's position to the subscriber's.")] = False,
     reset: Annotated[bool, typer.Option("--reset", help="Forget the subscriber's position.")] = False,
+    node: Annotated[
+        str | None, typer.Option("--node", metavar="NAME", help="One of the [node:NAME] sections of the INI.")
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", "-V", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
@@ -76,6 +81,7 @@ def _main(
         quiet=quiet,
         daemon=background,
         prefer=QUEUE if program.startswith("pgqadm") else LONDISTE,
+        node=node,
     )
     ctx.obj = context
     output.be_quiet(quiet and not verbose)
@@ -163,4 +169,51 @@ def main(argv: Sequence[str] | None = None, program: str | None = None) -> None:
         command = build()
         completing = any(name.endswith("_COMPLETE") and name.startswith("_") for name in os.environ)
         words = given if completing else arguments.order(given, describe(command))
-        command.main(args=words, prog_name=program)
+        nodes = [] if completing else _in_turn(words, command)
+        if nodes:
+            _for_each(nodes, words, command, program)
+        else:
+            command.main(args=words, prog_name=program)
+
+
+def _in_turn(words: Sequence[str], command: Any) -> list[str]:
+    """Return the nodes for which a command line is run one after the other, [] when it is run once."""
+    options = describe(command).options
+    at, given = 0, set()
+    while at < len(words) and words[at].startswith("-"):
+        name = words[at].partition("=")[0]
+        given.add(name)
+        at += 2 if options.get(name) and name == words[at] else 1
+    ini, rest = (words[at] if at < len(words) else ""), words[at + 1 :]
+    once = rest[:1] == ["replay"] and "--once" in rest
+    about_nodes = once or (rest and rest[0] in PER_NODE) or given & {"--rewind", "--reset"}
+    if not ini or not about_nodes or "--node" in given or {"-h", "--help"} & set(rest):
+        return []
+    config: Any = importlib.import_module("londiste_lite.config")
+    try:
+        return [s.partition(":")[2].strip() for s in config.sections_of(ini) if s.startswith(f"{NODE}:")]
+    except LondisteError:
+        return []  # the command itself will say what is wrong with the INI
+
+
+def _for_each(nodes: Sequence[str], words: Sequence[str], command: Any, program: str) -> None:
+    """Run a command for each node; one that fails does not keep the others from their turn.
+
+    What they print as JSON becomes one object with the nodes' names as keys. Ends with the highest exit code.
+    """
+    worst = 0
+    found: dict[str, Any] = {}
+    for node in nodes:
+        with output.gathered_json() as gathered:
+            if "--json" not in words:
+                output.message(f"node {node}:")
+            try:
+                with error_boundary():
+                    command.main(args=["--node", node, *words], prog_name=program)
+            except SystemExit as end:
+                worst = max(worst, end.code if isinstance(end.code, int) else int(bool(end.code)))
+        if gathered:
+            found[node] = gathered[0] if len(gathered) == 1 else gathered
+    if found:
+        output.json(found)
+    sys.exit(worst)

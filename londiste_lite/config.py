@@ -136,16 +136,57 @@ def load(path: str | os.PathLike[str], section: str | None = None) -> LondisteSe
     found = _read(name)
     section = section or next((known for known in options.SECTIONS if known in found.sections), LONDISTE)
     reading = _Reading(name, section, found)
-    common = reading.common()
     if section == QUEUE:
+        common = reading.common()
         return reading.finish(QueueSettings, **common, **reading.take("db", "queue_refresh_period", "ticker_log_delay"))
+    return _londiste(reading)
+
+
+def _londiste(reading: _Reading, node: str = "") -> LondisteSettings:
+    """Return the settings of a subscriber; `node` is the name of a [node:NAME] section."""
+    common = reading.common()
     values = reading.take(*(row.name for row in options.OPTIONS if row.sections == (LONDISTE,) and not row.ignored))
     values["queue"] = values.pop("pgq_queue_name")
-    values["consumer"] = values.pop("pgq_consumer_id") or common["job_name"]
+    consumer = values.pop("pgq_consumer_id") or common["job_name"]
+    values["consumer"] = f"{consumer}_{node}" if node and "pgq_consumer_id" not in reading.own else consumer
+    values["node"] = values["node"] or node or None
     sides = (values["provider_db"], values["subscriber_db"])
     if all(sides) and _words(sides[0]) == _words(sides[1]):
         reading.problem("", "provider_db and subscriber_db are the same database")
     return reading.finish(LondisteSettings, **common, **values)
+
+
+def load_nodes(path: str | os.PathLike[str]) -> dict[str, LondisteSettings]:
+    """Read the sections [node:NAME] of the INI file `path`, each with the keys of [londiste] behind its own, by name.
+
+    Raises ConfigError with every problem of every section; without such a section the result is empty.
+    """
+    name = os.fspath(path)
+    found = _read(name)
+    base = dict(found.sections.get(LONDISTE, {}))
+    base.setdefault("job_name", found.defaults.get("job_name", LONDISTE))
+    nodes: dict[str, LondisteSettings] = {}
+    problems: list[str] = []
+    for section in found.sections:
+        if options.kind_of(section) != options.NODE:
+            continue
+        node = section.partition(":")[2].strip()
+        try:
+            nodes[node] = _londiste(_Reading(name, section, found, base=base), node)
+        except ConfigError as error:
+            problems += [line for line in error.message.split("\n") if line not in problems]
+    for kind, of in (
+        ("consumer", lambda one: one.consumer),
+        ("subscriber_db", lambda one: tuple(_words(one.subscriber_db))),
+    ):
+        taken: dict[object, LondisteSettings] = {}
+        for one in nodes.values():
+            first = taken.setdefault(of(one), one)
+            if first is not one:
+                problems.append(f"{name}: [{one.section}] has the {kind} of [{first.section}]")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return nodes
 
 
 def load_service(path: str | os.PathLike[str], section: str) -> ServiceSettings:
@@ -232,7 +273,14 @@ def _words(dsn: str) -> list[str]:
 class _Reading:
     """One section on its way to settings: collects values, notes and problems."""
 
-    def __init__(self, path: str, section: str, found: IniText, strict: bool = True) -> None:
+    def __init__(
+        self,
+        path: str,
+        section: str,
+        found: IniText,
+        strict: bool = True,
+        base: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.path, self.section, self.found, self.strict = path, section, found, strict
         self.problems = [f"{path}: {text}" for text in found.problems]
         self.notes: list[Note] = []
@@ -243,7 +291,7 @@ class _Reading:
             raise ConfigError("\n".join(self.problems))
         self.own = own
         self.used: set[str] = set()
-        self.raw = {**_builtin(section), **found.defaults, **own}
+        self.raw = {**_builtin(section), **found.defaults, **(base or {}), **own}
         self.values = {key: self._expanded(key, value) for key, value in self.raw.items()}
 
     def _missing_section(self) -> str:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from londiste_lite import output, signals
+from londiste_lite import options, output, signals
 from londiste_lite.config import LinkSettings, LondisteSettings, QueueSettings, Settings
 from londiste_lite.daemon import notify_systemd, process, run_supervised, supervised_by_systemd
 from londiste_lite.errors import ConfigError, LondisteError, StopRequested, UsageError
-from londiste_lite.options import LINKS, LONDISTE, QUEUE, SECTIONS
+from londiste_lite.names import nearest
+from londiste_lite.options import LINKS, LONDISTE, NODE, QUEUE, SECTIONS
 from londiste_lite.stop_flag import StopFlag
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
+
+
+def has_nodes(sections: Iterable[str]) -> bool:
+    """Tell whether these are the sections of an INI for several nodes."""
+    return any(options.kind_of(section) == NODE for section in sections)
 
 
 class Context:
@@ -29,8 +35,10 @@ class Context:
         quiet: bool = False,
         daemon: bool = False,
         prefer: str = LONDISTE,
+        node: str | None = None,
     ) -> None:
         self.ini = ini
+        self.node = node
         self.verbose = verbose
         self.quiet = quiet
         self.daemon = daemon
@@ -47,6 +55,24 @@ class Context:
         settings = self._settings(LONDISTE)
         assert isinstance(settings, LondisteSettings)
         return settings
+
+    def nodes(self) -> dict[str, LondisteSettings]:
+        """Return the settings of the INI's [node:NAME] sections by name, of the one named with --node alone.
+
+        Empty for an INI without such sections. Raises ConfigError, also for a node that is not there.
+        """
+        from londiste_lite import config
+
+        if not self.ini:
+            return {}
+        found = config.load_nodes(self.ini)
+        if self.node is None:
+            return found
+        if self.node not in found:
+            near = nearest(self.node, list(found))
+            there = "no [node:NAME] sections" if not found else f"no section [node:{self.node}]"
+            raise ConfigError(f"{self.ini} has {there}", hint=f'Did you mean "{near[0]}"?' if near else None)
+        return {self.node: found[self.node]}
 
     def queue(self) -> QueueSettings:
         """Return the `[pgqadm]` settings. Raises ConfigError for a bad INI or one of the other kind."""
@@ -86,17 +112,18 @@ class Context:
 
     def of_process(self) -> Settings:
         """Return the settings that say where the pidfile of a running process is, whatever kind the INI is."""
-        if not any(section in SECTIONS for section in self._sections()):
+        there = self._sections()
+        if not any(section in SECTIONS for section in there) and not has_nodes(there):
             found = self._load_links(LINKS)
             if found:
                 return found[0]
         return self.either()
 
     def _settings(self, section: str) -> LondisteSettings | QueueSettings:
-        if self._loaded is None or self._loaded.section != section:
+        if self._loaded is None or options.root_of(self._loaded.section) != section:
             there = self._sections("ticker.ini" if section == QUEUE else "replica.ini")
             other = QUEUE if section == LONDISTE else LONDISTE
-            if section not in there and other in there:
+            if section not in there and other in there and not (section == LONDISTE and has_nodes(there)):
                 raise ConfigError(
                     f'"{self.command}" needs an INI with a [{section}] section; {self.ini} has [{other}]',
                     hint="[londiste] INIs are for replication, [pgqadm] INIs for the queue and its ticker.",
@@ -116,7 +143,12 @@ class Context:
     def _load(self, section: str | None) -> LondisteSettings | QueueSettings:
         from londiste_lite import config, logs
 
-        settings = config.load(self.ini or "", section)
+        settings: LondisteSettings | QueueSettings
+        if options.root_of(section or LONDISTE) == LONDISTE and (self.node or has_nodes(self._sections())):
+            # Without --node: for commands about the provider, which is the same for all nodes.
+            settings = next(iter(self.nodes().values()))
+        else:
+            settings = config.load(self.ini or "", section)
         self._set_up_logs(settings)
         logs.write_notes(settings.notes)
         return settings

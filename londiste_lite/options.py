@@ -383,10 +383,15 @@ def kind_of(section: str) -> str:
     return kind if colon and kind in (*LINKS, NODE) else section
 
 
+def root_of(section: str) -> str:
+    """Return the section whose keys `section` has: a node's are those of [londiste]."""
+    kind = kind_of(section)
+    return LONDISTE if kind == NODE else kind
+
+
 def of_section(section: str) -> dict[str, Option]:
     """Return the rows of `section` by key; a section that is none of ours has the rows of all."""
-    kind = kind_of(section)
-    kind = LONDISTE if kind == NODE else kind
+    kind = root_of(section)
     known = kind in BOTH
     rows = [row for row in OPTIONS if not known or kind in row.sections]
     return {row.name: row for row in rows if known or row.sections == BOTH}

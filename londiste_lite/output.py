@@ -56,9 +56,26 @@ def lines(items: Iterable[object]) -> None:
     sys.stdout.write(text)
 
 
+_gathering: list[list[object]] = []
+
+
 def json(data: object) -> None:
     """Print `data` as JSON with sorted keys; times in ISO form, dataclasses as objects, names as text."""
-    lines([json_text(data)])
+    if _gathering:
+        _gathering[-1].append(data)
+    else:
+        lines([json_text(data)])
+
+
+@contextlib.contextmanager
+def gathered_json() -> Iterator[list[object]]:
+    """Collect what is printed as JSON in the block instead of printing it."""
+    found: list[object] = []
+    _gathering.append(found)
+    try:
+        yield found
+    finally:
+        _gathering.remove(found)
 
 
 def json_text(data: object) -> str:

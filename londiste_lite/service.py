@@ -16,6 +16,7 @@ from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError
 from londiste_lite.event_queue import Queue
 from londiste_lite.links import Flow, Link, LinkRunner, run_all
+from londiste_lite.nodes.serve import serve
 from londiste_lite.pull import Pull
 from londiste_lite.relay import Relay
 from londiste_lite.replay.loop import Replay
@@ -45,6 +46,20 @@ def run_replay(
         return [Replay(current, inner, observer).run, ticker.run]
 
     _run(settings, works, stop, read_again)
+
+
+def run_nodes(
+    nodes: Sequence[ReplaySettings],
+    stop: StopFlag,
+    read_again: Callable[[], Sequence[ReplaySettings]] | None = None,
+) -> None:
+    """Serve many nodes until the stop flag is set, and tick their providers while nobody else does."""
+
+    def works(current: Sequence[ReplaySettings], inner: StopFlag) -> list[Callable[[], None]]:
+        providers = {one.provider_dsn: TickerSettings(one.provider_dsn, one.job, quiet=True) for one in current}
+        return [lambda: serve(current, inner), *(Ticker(settings, inner).run for settings in providers.values())]
+
+    _run(nodes, works, stop, read_again)
 
 
 def run_ticker(

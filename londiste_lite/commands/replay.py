@@ -39,6 +39,18 @@ def replay_settings(settings: LondisteSettings) -> ReplaySettings:
     )
 
 
+def _serve(context: Context, nodes: dict[str, LondisteSettings]) -> None:
+    from londiste_lite import service
+
+    def read() -> list[ReplaySettings]:
+        return [replay_settings(one) for one in context.nodes().values()]
+
+    def work(stop: StopFlag) -> None:
+        service.run_nodes([replay_settings(one) for one in nodes.values()], stop, read)
+
+    context.run_service(context.londiste(), work)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
 
@@ -47,10 +59,17 @@ def register(app: typer.Typer) -> None:
         ctx: typer.Context,
         once: Annotated[bool, typer.Option("--once", help="Apply what is committed now, then end.")] = False,
     ) -> None:
-        """Apply the queue to the subscriber: in the foreground, with -d as a daemon, or --once."""
+        """Apply the queue to the subscriber: in the foreground, with -d as a daemon, or --once.
+
+        With an INI that has [node:NAME] sections, one process serves all these nodes, or the one named with --node.
+        """
         from londiste_lite import service
 
         context: Context = ctx.obj
+        nodes = context.nodes()
+        if nodes and not once:
+            _serve(context, nodes)
+            return
         settings = context.londiste()
         if once:
             if context.daemon:

@@ -161,6 +161,9 @@ class Session:
     def _listen(self) -> None:
         self.provider.listen(self._queue.channel)
 
+    def _ticks_after(self, tick_id: int) -> list[Tick]:
+        return event_queue.ticks_after(self.provider, self._queue, tick_id, MOST_TICKS)
+
     def _new_copies(self) -> CopyCoordinator:
         return CopyCoordinator(self._settings, self.provider, self.subscriber, self._queue, self._stop, self._wake)
 
@@ -270,7 +273,7 @@ class Session:
             busy = {t.local for t in tables if t.state is not TableState.OK}
             failed = foreign_keys.restore(self.subscriber, busy, self._settings.lock_timeout)
             self._restore_at = time.monotonic() + RESTORE_SECONDS if failed else None
-        ticks = event_queue.ticks_after(self.provider, self._queue, self._at.id, MOST_TICKS)
+        ticks = self._ticks_after(self._at.id)
         # After the ticks: whoever calls for a meeting does so before its tick can be seen.
         met_at = self._meeting()
         if met_at == self._at.id:
