@@ -102,7 +102,7 @@ def _main(
         raise UsageError("no command given", hint="See `londiste_lite --help` for the commands.")
     context.command = ctx.invoked_subcommand
     if background and context.command not in SERVICES:
-        services = " and ".join(f"`{name}`" for name in SERVICES)
+        services = ", ".join(f"`{name}`" for name in SERVICES)
         raise UsageError(
             f'"{context.command}" cannot run in the background', hint=f"-d is for {services}; leave it out."
         )

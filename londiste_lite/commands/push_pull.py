@@ -9,6 +9,7 @@ import typer
 from londiste_lite import output, service
 from londiste_lite.config import LinkSettings
 from londiste_lite.context import Context
+from londiste_lite.errors import UsageError
 from londiste_lite.links import Link
 from londiste_lite.options import LINKS, PULL, RELAY
 from londiste_lite.service import PullLink, RelayLink
@@ -41,6 +42,8 @@ def link(settings: LinkSettings) -> Link:
 def _run(context: Context, once: bool, *kinds: str) -> None:
     sections = context.links(*kinds)
     if once:
+        if context.daemon:
+            raise UsageError("--once cannot run in the background", hint="Leave out -d, or --once to go on.")
         moved = context.run(lambda stop: service.run_links_once([link(s) for s in sections], stop))
         for section, events in zip(sections, moved, strict=True):
             output.message(f"{section.consumer}: {events} events")

@@ -54,9 +54,9 @@ class SharedCopies(CopyCoordinator):
     def at_work(self) -> int:
         return len(self._workers)
 
-    def _start_copy(self, table: Subscribed) -> None:
+    def _start_copy(self, table: Subscribed, snapshot: str | None, at: Tick | None = None) -> None:
         if self.slots.free():
-            super()._start_copy(table)
+            super()._start_copy(table, snapshot, at)
 
 
 class NodeSession(Session):

@@ -49,5 +49,5 @@ def test_daemon_option__is_refused_where_it_means_nothing(tmp_path: Path, call: 
         if row.path.split()[0] not in cli.SERVICES:
             done = call(tmp_path, *row.command_line, "-d", code=2)
             assert "cannot run in the background" in done.err
-            assert "-d is for `replay` and `ticker`" in done.err
+            assert "-d is for `replay`, `relay`, `pull`, `push-pull`, `ticker`" in done.err
     assert "--once cannot run in the background" in call(tmp_path, "replica.ini", "replay", "-d", "--once", code=2).err
