@@ -6,6 +6,8 @@ A message is lower case without a full stop, names in quotes; a hint is a full s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class LondisteError(Exception):
     """unexpected condition"""
@@ -122,7 +124,14 @@ class ReplayError(LondisteError):
 
 
 class SchemaDrift(ReplayError):
-    """the subscriber's table does not fit what the provider sends"""
+    """the subscriber's table does not fit what the provider sends
+
+    The hint says what to run. `others` are those of further tables in the same batch; `gone_oid` is the number that a
+    table had which is not there any more, 0 when unknown, None for one that is.
+    """
+
+    others: Sequence[SchemaDrift] = ()
+    gone_oid: int | None = None
 
 
 class ClaimReleased(ReplayError):

@@ -200,7 +200,6 @@ OPTIONS: tuple[Option, ...] = (
         default="stop",
         choices=("stop", "park"),
         help="stop: an event that cannot be applied stops the replay. park: it waits aside.",
-        planned=True,
     ),
     Option(
         name="parallel_copies",

@@ -177,7 +177,7 @@ def _table_status(table: subscribed.Subscribed, copy: UnderWay | None) -> TableS
         rows_updated=table.updated,
         rows_deleted=table.deleted,
         conflicts=table.conflicts,
-        parked=0,
+        parked=table.parked,
         error=table.error,
         copy=copy,
     )

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from londiste_lite import script_text
+from londiste_lite import script_text, subscribed
 from londiste_lite.db import Database
 from londiste_lite.errors import DatabaseError, ReplayError, UsageError
+from londiste_lite.names import TableName
 from londiste_lite.script_text import Statement
 
 log = logging.getLogger(__name__)
@@ -69,12 +70,20 @@ def replay(subscriber: Database, queue: str, script: Script) -> None:
     """Run a script at its place, in the batch's transaction.
 
     Tables that are being copied, or whose copy saw the script's transaction, are marked to be copied anew: the script
-    would otherwise change rows that hold its changes already. Raises ScriptFailed.
+    would otherwise change rows that hold its changes already. A held table goes on when the script left its rows alone,
+    for then their changes come as events. Raises ScriptFailed.
     """
     log.info('running script "%s" (event %d)', script.name, script.event_id)
     _run(subscriber, script.name, script_text.statements(script.text), script.event_id)
-    for (table,) in subscriber.rows("scripts.restart_copies", queue=queue, txid=script.txid):
+    held = [t for t in subscribed.tables(subscriber, queue) if t.held]
+    kept = [str(t.table) for t in held if not _rows_changed(subscriber, t.local)]
+    for (table,) in subscriber.rows("scripts.restart_copies", queue=queue, txid=script.txid, kept=kept):
         log.info("%s is copied anew, for a script changed what was being copied", table)
+
+
+def _rows_changed(subscriber: Database, table: TableName) -> bool:
+    """Tell whether this transaction may have changed rows of a table; statistics that are off say yes."""
+    return bool(subscriber.value("scripts.rows_changed", schema=table.schema, name=table.name))
 
 
 def transactions_between(provider: Database, queue: str, low: int, high: int) -> list[int]:

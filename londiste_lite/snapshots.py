@@ -34,5 +34,12 @@ class Snapshot:
         # Ends at the first transaction that only `other` sees, so after as many steps as it has in progress.
         return not any(other.sees(txid) and txid != ignoring for txid in range(self.xmax, other.xmax))
 
+    def union(self, other: Snapshot) -> Snapshot:
+        """Return the snapshot that sees what either of the two sees."""
+        later = max(self, other, key=lambda snapshot: snapshot.xmax)
+        earlier = other if later is self else self
+        unseen = frozenset(txid for txid in later.in_progress if not earlier.sees(txid))
+        return Snapshot(min(unseen, default=later.xmax), later.xmax, unseen)
+
     def __str__(self) -> str:
         return f"{self.xmin}:{self.xmax}:{','.join(str(txid) for txid in sorted(self.in_progress))}"

@@ -16,7 +16,9 @@ class Subscribed:
     """One subscribed table, as stored.
 
     `snapshot` is the provider snapshot up to which the table is complete, as text; None when the main replay's position
-    says it all. `key` is set only where the key is not the subscriber's primary key.
+    says it all. `key` is set only where the key is not the subscriber's primary key. `held` is why the table waits for
+    the subscriber's schema, `held_oid` the number that it had while the table is gone (0: unknown), else None. `parked`
+    counts the events that wait aside.
     """
 
     table: TableName
@@ -31,6 +33,9 @@ class Subscribed:
     updated: int = 0
     deleted: int = 0
     conflicts: int = 0
+    held: str | None = None
+    held_oid: int | None = None
+    parked: int = 0
 
     @property
     def local(self) -> TableName:
@@ -68,6 +73,9 @@ def tables(db: Database, queue: str) -> list[Subscribed]:
             updated=int(row[9]),
             deleted=int(row[10]),
             conflicts=int(row[11]),
+            held=row[12],
+            held_oid=None if row[13] is None else int(row[13]),
+            parked=int(row[14]),
         )
         for row in db.rows("subscribed.tables", queue=queue)
     ]
@@ -123,6 +131,17 @@ def set_state(
         state=after.value,
         snapshot=snapshot,
     )
+    return bool(found)
+
+
+def hold(
+    db: Database, queue: str, table: TableName, reason: str, *, snapshot: str | None = None, oid: int | None = None
+) -> bool:
+    """Let a table wait for the subscriber's schema, at `snapshot` or where it is; False when it is not part of replay.
+
+    `oid` is the number that the table had, 0 when unknown, if it is gone.
+    """
+    found = db.rows("subscribed.hold", queue=queue, table=str(table), reason=reason, snapshot=snapshot, oid=oid)
     return bool(found)
 
 

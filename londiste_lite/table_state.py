@@ -4,6 +4,7 @@ MISSING      --[replay]--> IN_COPY       the replay starts a copy
 IN_COPY      --[copy]----> CATCHING_UP   in the transaction that loads the rows, with the copy's snapshot
 IN_COPY      --[replay]--> MISSING       the copy died: it starts over
 CATCHING_UP  --[replay]--> OK            joined at a batch boundary
+OK           --[replay]--> CATCHING_UP   held: the subscriber's table does not fit what the provider sends
 any          --[setup]---> MISSING       resync, unregister
 MISSING      --[setup]---> OK            add --expect-sync
 """
@@ -43,6 +44,7 @@ MOVES: dict[tuple[TableState, TableState], str] = {
     (TableState.CATCHING_UP, TableState.CATCHING_UP): "copy",
     (TableState.CATCHING_UP, TableState.OK): "replay",
     (TableState.CATCHING_UP, TableState.MISSING): "setup",
+    (TableState.OK, TableState.CATCHING_UP): "replay",
     (TableState.OK, TableState.MISSING): "setup",
     (TableState.OK, TableState.IN_COPY): "replay",
     (TableState.MISSING, TableState.OK): "setup",

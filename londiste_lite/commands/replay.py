@@ -28,6 +28,7 @@ def replay_settings(settings: LondisteSettings) -> ReplaySettings:
         job=settings.job_name,
         node=settings.node,
         apply=settings.apply,
+        on_error=settings.on_error,
         loop_delay=settings.loop_delay,
         lock_timeout=settings.lock_timeout,
         connection_lifetime=settings.connection_lifetime,

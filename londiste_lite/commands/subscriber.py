@@ -117,7 +117,7 @@ def tables(ctx: typer.Context, json: Json = False) -> None:
         registration.restore_indexes(db, settings.consumer, settings.lock_timeout)
         found = subscribed.tables(db, settings.queue)
     if json:
-        output.json([{"name": str(t.table), "state": t.state.shown, "error": t.error} for t in found])
+        output.json([{"name": str(t.table), "state": t.state.shown, "error": t.error, "held": t.held} for t in found])
     else:
         output.table_states([(str(t.table), t.state.shown) for t in found])
 

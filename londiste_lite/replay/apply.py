@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from londiste_lite import events, structure
 from londiste_lite.db import Database
-from londiste_lite.errors import DatabaseError
+from londiste_lite.errors import DatabaseError, SchemaDrift
 from londiste_lite.foreign_keys import parents_first
 from londiste_lite.names import TableName
 from londiste_lite.replay.catalog import Catalog, Target
@@ -66,10 +66,16 @@ def build_plans(
 
     `reads` has the tables whose events the provider sends in columns; those of the others are staged.
     """
-    return [
-        _build_plan(catalog, catalog.target(tables[name]), found, (reads or {}).get(name))
-        for name, found in by_table(groups).items()
-    ]
+    plans, drifts = [], []
+    for name, found in by_table(groups).items():
+        try:
+            plans.append(_build_plan(catalog, catalog.target(tables[name]), found, (reads or {}).get(name)))
+        except SchemaDrift as drift:
+            drifts.append(drift)
+    if drifts:
+        drifts[0].others = drifts[1:]
+        raise drifts[0]
+    return plans
 
 
 def _build_plan(catalog: Catalog, target: Target, groups: list[Group], read: TypedRead | None) -> TablePlan:

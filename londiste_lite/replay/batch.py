@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from londiste_lite import claims, crash_points, event_queue, scripts
+from londiste_lite import claims, crash_points, event_queue, scripts, structure
 from londiste_lite.db import Database
 from londiste_lite.errors import (
     ClaimReleased,
@@ -24,6 +24,8 @@ from londiste_lite.replay import fetch, ordered, stage
 from londiste_lite.replay.apply import BulkApply, ForeignKeyCycle, by_table
 from londiste_lite.replay.catalog import Catalog
 from londiste_lite.replay.fetch import EventWindow, TypedStream
+from londiste_lite.replay.mapping import other_types
+from londiste_lite.replay.parking import Failure, Parking, add_counts
 from londiste_lite.replay.stage import Group
 from londiste_lite.replay.typed import TypedRead
 from londiste_lite.snapshots import Snapshot
@@ -71,21 +73,11 @@ def _unknown_named() -> Iterator[None]:
         ) from error
 
 
-def _add(total: dict[TableName, RowCounts], more: dict[TableName, RowCounts]) -> None:
-    """Add counts to counts."""
-    for name, counts in more.items():
-        found = total.setdefault(name, RowCounts())
-        found.inserted += counts.inserted
-        found.updated += counts.updated
-        found.deleted += counts.deleted
-        found.conflicts += counts.conflicts
-
-
 class BatchRunner:
     """Runs batches over one pair of connections.
 
-    `mode` is `bulk` or `ordered`, `node` this subscriber's routing target or None, `checks_fire` tells that foreign
-    keys are checked because the role may not switch them off.
+    `mode` is `bulk` or `ordered`, `park` lets events that cannot be applied wait aside, `node` is this subscriber's
+    routing target or None, `checks_fire` tells that foreign keys are checked because the role may not switch them off.
     """
 
     def __init__(
@@ -95,6 +87,7 @@ class BatchRunner:
         queue: Queue,
         *,
         mode: str = "bulk",
+        park: bool = False,
         node: str | None = None,
         checks_fire: bool = False,
         before_scripts: Callable[[], None] | None = None,
@@ -107,9 +100,12 @@ class BatchRunner:
         self._reader = claims.reader(provider, queue.name, node)
         self._catalog = Catalog(provider, subscriber)
         self._bulk = BulkApply(subscriber, self._catalog, checks_fire=checks_fire)
+        self._park = park
+        self._parking = Parking(subscriber, self._catalog, queue.name, park=park)
         self._read_typed = True
         self._typed_used = False
         self._typed_failures = 0
+        self._failures = 0
         stage.prepare(subscriber)
 
     def run(
@@ -117,49 +113,55 @@ class BatchRunner:
     ) -> dict[TableName, RowCounts]:
         """Apply one window; `finish` runs in the same transaction with the counts and stores the position.
 
-        When the set-based way fails, what is cached of the tables is forgotten and it is tried once more with all
-        events staged, then event by event, which names the culprit. Raises ReplayError for it, SchemaDrift,
-        ConnectionLost, or DatabaseError.
+        When a batch fails, what is cached of the tables is forgotten and it is tried once more with all events staged,
+        piece by piece if it must be, which finds the events that cannot be applied. Raises ReplayError that names the
+        first of them unless they are parked; SchemaDrift, ConnectionLost, or DatabaseError.
         """
-        modes = [self._mode] if self._mode == "ordered" else ["bulk", "bulk", "ordered"]
         warm = self._catalog.warm
         self._read_typed = self._typed_failures < MOST_TYPED_FAILURES
+        self._failures = 0
         typed_failed = self._typed_used = False
-        while True:
-            mode = modes.pop(0)
+        for searching in (False, True):
             try:
-                counts = self._attempt(window, finish, mode, point)
+                counts = self._attempt(window, finish, point, searching=searching)
             except (SchemaDrift, DatabaseError) as error:
                 self._catalog.forget()
                 if isinstance(error, ConnectionLost | QueryCanceled):
                     raise
                 if isinstance(error, DatabaseError) and error.sqlstate in TRANSIENT:
                     raise
-                if not warm and not self._typed_used:
-                    modes = modes[-1:]
-                if not modes or (isinstance(error, SchemaDrift) and modes == ["ordered"]):
-                    raise self._named(error, mode) from error
-                warm, typed_failed, self._read_typed = False, self._typed_used or typed_failed, False
-                log.info("batch failed (%s), trying again %s", error, "event by event" if len(modes) == 1 else "afresh")
+                if searching or (isinstance(error, SchemaDrift) and not warm and not self._typed_used):
+                    raise
+                typed_failed, self._read_typed = self._typed_used, False
+                log.info("batch failed (%s), trying again piece by piece", error)
             except BaseException:
                 self._catalog.forget()
                 raise
             else:
-                if self._typed_used or (typed_failed and mode == "bulk"):
+                if self._typed_used or (typed_failed and not self._failures):
                     self._typed_failures = self._typed_failures + 1 if typed_failed else 0
                 return counts
+        raise AssertionError("a batch is tried twice")
+
+    def apply_parked(self, tables: Mapping[TableName, Subscribed]) -> dict[TableName, RowCounts]:
+        """Apply events that were brought back into the stage, in the caller's transaction; what is refused is parked.
+
+        Raises SchemaDrift, DatabaseError.
+        """
+        waiting = {name: replace(table, parked=0) for name, table in tables.items()}
+        return self._apply_staged(waiting, searching=True)
 
     def _attempt(
-        self, window: Window, finish: Callable[[dict[TableName, RowCounts]], None], mode: str, point: str
+        self, window: Window, finish: Callable[[dict[TableName, RowCounts]], None], point: str, *, searching: bool
     ) -> dict[TableName, RowCounts]:
         tables = {s.table: s for s in window.tables}
         with self.subscriber.transaction():
             counts: dict[TableName, RowCounts] = {}
             scripts_of = self._script_transactions(window)
             if scripts_of:
-                counts = self._apply_with_scripts(window, scripts_of, mode, point)
+                counts = self._apply_with_scripts(window, scripts_of, point, searching=searching)
             elif tables:
-                counts = self._apply_rows(window, mode, point)
+                counts = self._apply_rows(window, point, searching=searching)
             # After everything was read: while the claim is there the queue has kept all of it.
             if window.claim and event_queue.position(self._provider, self._queue.name, window.claim) is None:
                 raise ClaimReleased
@@ -169,7 +171,7 @@ class BatchRunner:
         return counts
 
     def _apply_with_scripts(
-        self, window: Window, scripts_of: Sequence[int], mode: str, point: str
+        self, window: Window, scripts_of: Sequence[int], point: str, *, searching: bool
     ) -> dict[TableName, RowCounts]:
         """Stage all events, and apply what lies between the scripts."""
         tables = {s.table: s for s in window.tables}
@@ -182,14 +184,14 @@ class BatchRunner:
             self._before_scripts()
         for script in waiting:
             stage.hold_back(self.subscriber, script.event_id)
-            _add(counts, self._apply_staged(mode, tables))
+            add_counts(counts, self._apply_staged(tables, searching=searching))
             scripts.replay(self.subscriber, self._queue.name, script)
             self._catalog.forget()
             stage.bring_back(self.subscriber)
-        _add(counts, self._apply_staged(mode, tables))
+        add_counts(counts, self._apply_staged(tables, searching=searching))
         return counts
 
-    def _apply_rows(self, window: Window, mode: str, point: str) -> dict[TableName, RowCounts]:
+    def _apply_rows(self, window: Window, point: str, *, searching: bool) -> dict[TableName, RowCounts]:
         """Apply a window without scripts: large tables straight from the provider, the others through the stage."""
         tables = {s.table: s for s in window.tables}
         found = self._events(window)
@@ -197,22 +199,22 @@ class BatchRunner:
             groups = stage.groups_of(self._provider, f"({found.select(list(tables), stage.GROUP_COLUMNS)})")
         if not groups:
             return {}
-        reads = self._typed_reads(groups, tables) if mode == "bulk" and self._read_typed else {}
+        reads = self._typed_reads(groups, tables) if self._mode == "bulk" and self._read_typed else {}
         self._typed_used = bool(reads)
         staged = [name for name in by_table(groups) if name not in reads]
         if staged:
             self._stage(found, staged)
         crash_points.reached(f"{point}-staged")
-        if mode == "bulk":
-            try:
-                stream = TypedStream(self._provider, self.subscriber, found)
-                counts = self._bulk.apply(groups, tables, reads, stream)
-            except ForeignKeyCycle:
-                log.debug("foreign keys form a circle, applying event by event")
-                if reads:
-                    self._stage(found, list(reads))
-            else:
-                return counts
+        if not reads:
+            return self._apply_staged(tables, searching=searching, groups=groups)
+        if self._parking.divert([g for g in groups if g.table in staged], tables):
+            groups = [g for g in groups if g.table in reads] + stage.groups(self.subscriber)
+        try:
+            stream = TypedStream(self._provider, self.subscriber, found)
+            return self._bulk.apply(groups, tables, reads, stream)
+        except ForeignKeyCycle:
+            log.debug("foreign keys form a circle, applying event by event")
+            self._stage(found, list(reads))
         return ordered.apply(self.subscriber, self._catalog, groups, tables)
 
     def _typed_reads(
@@ -225,15 +227,39 @@ class BatchRunner:
             count = sum(g.count for g in members)
             if count < total and (count < LEAST_TYPED or count * MOST_STREAMS < total):
                 continue
+            if tables[name].parked:  # some of its events have to wait
+                continue
             read = self._catalog.typed_read(self._catalog.target(tables[name]), members)
             if read is not None:
                 reads[name] = read
         return reads
 
-    def _apply_staged(self, mode: str, tables: dict[TableName, Subscribed]) -> dict[TableName, RowCounts]:
-        """Apply what is in the stage."""
+    def _apply_staged(
+        self, tables: Mapping[TableName, Subscribed], *, searching: bool, groups: Sequence[Group] | None = None
+    ) -> dict[TableName, RowCounts]:
+        """Apply what is in the stage; `searching` finds what cannot be applied, and parks it or raises its name."""
         with _unknown_named():
+            groups = stage.groups(self.subscriber) if groups is None else groups
+        if self._parking.divert(groups, tables):
             groups = stage.groups(self.subscriber)
+
+        def apply(found: Sequence[Group], mode: str) -> dict[TableName, RowCounts]:
+            return self._apply_groups(found, mode, tables)
+
+        if not searching:
+            return apply(groups, self._mode)
+        counts, failures = self._parking.sift(tables, apply, self._mode)
+        self._failures += len(failures)
+        if failures and not self._park:
+            raise self._first_failure(failures[0], tables) from failures[0].error
+        self._parking.park(failures)
+        return counts
+
+    def _apply_groups(
+        self, groups: Sequence[Group], mode: str, tables: Mapping[TableName, Subscribed]
+    ) -> dict[TableName, RowCounts]:
+        if not groups:
+            return {}
         if mode == "bulk":
             try:
                 return self._bulk.apply(groups, tables)
@@ -258,17 +284,21 @@ class BatchRunner:
         select = found.select(tables, stage.EVENT_COLUMNS, scripts=scripts_of)
         return fetch.pump(self._provider, f"copy ({select}) to stdout", self.subscriber, stage.COPY_IN)
 
-    def _named(self, error: DatabaseError | SchemaDrift, mode: str) -> ReplayError | DatabaseError:
-        if isinstance(error, SchemaDrift):
-            return error
-        if mode != "ordered" or not error.column or not error.column.isdigit():
-            return error
-        event_id = int(error.column)
-        key = f" ({error.detail})" if error.detail else ""
-        return ReplayError(
-            f'event {event_id} of table "{error.table}" cannot be applied: {error.message}{key}',
-            hint="Repair the row or the table on the subscriber; replay tries again by itself.",
-            table=error.table,
-            event_id=event_id,
-            sqlstate=error.sqlstate,
+    def _first_failure(self, failure: Failure, tables: Mapping[TableName, Subscribed]) -> ReplayError:
+        """Return the error that stops the replay: the event's, or that its column should have another type."""
+        found = failure.as_error()
+        narrow: list[str] = []
+        if (failure.error.sqlstate or "").startswith("22"):
+            here = structure.find_table(self.subscriber, tables[failure.table].local)
+            there = structure.find_table(self._provider, failure.table)
+            narrow = other_types(here, there) if here is not None and there is not None else []
+        if not narrow:
+            return found
+        return SchemaDrift(
+            found.message,
+            hint=f"Run on the subscriber: {' '.join(narrow)}",
+            table=found.table,
+            event_id=found.event_id,
+            key=found.key,
+            sqlstate=found.sqlstate,
         )

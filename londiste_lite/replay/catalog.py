@@ -12,15 +12,19 @@ from dataclasses import dataclass
 
 from londiste_lite import events, structure
 from londiste_lite.db import Database
-from londiste_lite.errors import SchemaDrift
+from londiste_lite.errors import DatabaseError, ObjectNotFound, SchemaDrift
 from londiste_lite.events import Shape
-from londiste_lite.names import TableName
+from londiste_lite.names import TableName, quote_ident
 from londiste_lite.replay.compact import KeyColumn
-from londiste_lite.replay.mapping import Mapping, map_shape
+from londiste_lite.replay.mapping import Mapping, change_type, map_shape
 from londiste_lite.replay.stage import Group
 from londiste_lite.replay.typed import TypedRead, full_shape, row_expression
 from londiste_lite.structure import Equality, Table
+from londiste_lite.structure_copy import create
+from londiste_lite.structure_copy.table_ddl import TableDdl
 from londiste_lite.subscribed import Subscribed
+
+Marked = tuple[dict[tuple[str, ...], str], dict[tuple[TableName, str], str], str]
 
 _PLAIN = Equality("operator(pg_catalog.=)", True, None)
 
@@ -52,6 +56,7 @@ class Catalog:
         self._provider = provider
         self._subscriber = subscriber
         self._numbers = itertools.count(1)
+        self._oids: dict[TableName, int] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -76,23 +81,39 @@ class Catalog:
             return found
         table = structure.find_table(self._subscriber, subscribed.local)
         if table is None:
-            raise SchemaDrift(
+            drift = SchemaDrift(
                 f'table "{subscribed.local}" does not exist on the subscriber',
-                hint="Create it there, or end the subscription with `subscriber remove`.",
+                hint=f"Create it there: {self._missing_table(subscribed)} Or end the subscription with "
+                "`subscriber remove`.",
                 table=str(subscribed.table),
             )
+            drift.gone_oid = self._oids.get(subscribed.table, 0)
+            raise drift
+        self._oids[subscribed.table] = table.oid
         target = Target(subscribed, table, self._key(subscribed, table))
         self._targets[subscribed.table] = target
         return target
+
+    def _missing_table(self, subscribed: Subscribed) -> str:
+        """Return the statements that make a table as the provider has it."""
+        try:
+            found = create.definition(self._provider, subscribed.table)
+        except ObjectNotFound:
+            return "the provider has it no longer."
+        steps = TableDdl(found, subscribed.local, self._subscriber.server_version).steps(set())
+        return " ".join(" ".join(f"{step.sql};".split()) for step in steps if step.otherwise is None)
 
     def _key(self, subscribed: Subscribed, table: Table) -> tuple[KeyColumn, ...]:
         names = subscribed.key or table.primary_key
         if subscribed.key and any(table.column(n) is None for n in subscribed.key):
             names = table.primary_key or self._only_unique_key(table)
         if not names:
+            provider = structure.find_table(self._provider, subscribed.table)
+            wanted = subscribed.key or (provider.primary_key if provider is not None else ())
+            listed = ", ".join(quote_ident(name) for name in wanted) or "..."
             raise SchemaDrift(
                 f'table "{table.name}" has no primary key on the subscriber',
-                hint="Add the provider's key to the table on the subscriber.",
+                hint=f"Run on the subscriber: ALTER TABLE {table.name.quoted} ADD PRIMARY KEY ({listed});",
                 table=str(subscribed.table),
             )
         operators = structure.key_operators(self._subscriber, table.oid, names)
@@ -133,6 +154,7 @@ class Catalog:
                 hint="The key must be the same on both sides.",
                 table=str(target.name),
             )
+        self._require_casts(target, found)
         return found
 
     def typed_read(self, target: Target, groups: Sequence[Group]) -> TypedRead | None:
@@ -154,6 +176,22 @@ class Catalog:
             return None
         return TypedRead(provider, mapping, row)
 
+    def _require_casts(self, target: Target, mapping: Mapping) -> None:
+        for field in mapping.fields:
+            if field.column is None or field.cast is None:
+                continue
+            try:
+                self._subscriber.run(f"select null::{field.type}::{field.cast} where false")
+            except DatabaseError as error:
+                if error.sqlstate != "42846":
+                    raise
+                raise SchemaDrift(
+                    f'column "{field.column.name}" of table "{target.table.name}" cannot hold what the provider sends: '
+                    f"no cast from {field.type} to {field.cast}",
+                    hint=f"Run on the subscriber: {change_type(target.table, field.column, field.type)}",
+                    table=str(target.name),
+                ) from error
+
     def row_type(self, mapping: Mapping) -> str:
         """Return a composite type with the fields' types, creating it in this session when needed."""
         types = tuple(field.type for field in mapping.fields)
@@ -173,6 +211,20 @@ class Catalog:
             self._subscriber.script(ddl.replace("{name}", plain))
             found = self._made[table, ddl] = f"pg_temp.{plain}"
         return found
+
+    def mark(self) -> Marked:
+        """Return which temporary objects there are, before a savepoint."""
+        return dict(self._row_types), dict(self._made), self._last_ddl
+
+    def reset(self, marked: Marked) -> None:
+        """Forget the temporary objects made since `mark`: the savepoint was rolled back."""
+        row_types, made, self._last_ddl = marked
+        self._row_types, self._made = dict(row_types), dict(made)
+
+    def empty_made(self) -> None:
+        """Empty the tables of `made`, which otherwise happens at the commit."""
+        if self._made:
+            self._subscriber.script(f"truncate {', '.join(self._made.values())}")
 
     def once(self, ddl: str) -> None:
         """Run a DDL text unless it was the last one: a function made anew in each batch would bloat the catalog."""

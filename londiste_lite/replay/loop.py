@@ -13,12 +13,21 @@ from londiste_lite import event_queue, foreign_keys, locks, meeting, pausing, sc
 from londiste_lite.backoff import Backoff
 from londiste_lite.complaint import Complaint
 from londiste_lite.db import Database
-from londiste_lite.errors import AlreadyRunning, ClaimReleased, ConfigError, ConnectionLost, LondisteError, ReplayError
+from londiste_lite.errors import (
+    AlreadyRunning,
+    ClaimReleased,
+    ConfigError,
+    ConnectionLost,
+    LondisteError,
+    ReplayError,
+    SchemaDrift,
+)
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import TableName
 from londiste_lite.replay import position
 from londiste_lite.replay.arrival import arrive
 from londiste_lite.replay.batch import BatchRunner, Window
+from londiste_lite.replay.held import HeldTables
 from londiste_lite.replay.observer import Nobody, ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber, same_database
 from londiste_lite.replay.window import MOST_TICKS, RowLimit, choose_end
@@ -143,6 +152,7 @@ class Session:
             self.subscriber,
             self._queue,
             mode=settings.apply,
+            park=settings.on_error == "park",
             node=settings.node,
             checks_fire=self._checks_fire,
             before_scripts=self._stop_copies,
@@ -150,6 +160,13 @@ class Session:
         self._sequences = SequenceSync(self.provider, self.subscriber)
         self._copies = self._new_copies()
         self._copies.start()
+        self._held = HeldTables(
+            self.provider,
+            self.subscriber,
+            self._queue.name,
+            keep_events=self._copies.keep_events,
+            checks_fire=self._checks_fire,
+        )
         self._opened = time.monotonic()
         log.info('replaying queue "%s" from tick %d', self._queue.name, self._at.id)
 
@@ -247,8 +264,13 @@ class Session:
                 stored = {t.table: t for t in subscribed.tables(self.subscriber, self._queue.name)}
                 reason = stored[name].error if name in stored else None
                 raise ReplayError(f'the copy of "{name}" failed: {reason}', table=str(name))
-            if self._at.id >= goal.id and self._copies.idle(self._tables()):
-                self._copies.turn(self._tables(), self._at)  # gives up the copies' hold on the queue
+            tables = self._tables()
+            held = next((t for t in tables if t.held), None)
+            if self._at.id >= goal.id and held and self._copies.idle([t for t in tables if not t.held]):
+                self._finish(force=True)
+                raise ReplayError(f"{held.table} is held: {held.held}", table=str(held.table))
+            if self._at.id >= goal.id and self._copies.idle(tables):
+                self._copies.turn(tables, self._at)  # gives up the copies' hold on the queue
                 break
             if not worked:
                 self._sleep(0.05)
@@ -263,7 +285,7 @@ class Session:
         if self._rests():
             return False
         tables = self._tables()
-        joining = self._copies.turn(tables, self._at)
+        joining = [table for table in self._copies.turn(tables, self._at) if self._held.due(table, self._at)]
         for table in joining:
             self._join(table)
         if joining:
@@ -341,7 +363,11 @@ class Session:
 
         claim = self._settings.consumer if self._settings.may_be_parked else None
         window = Window(self._at.snapshot, end.snapshot, wanted, after, with_scripts=True, claim=claim)
-        counts = self._runner.run(window, finish)
+        try:
+            counts = self._runner.run(window, finish)
+        except SchemaDrift as drift:
+            self._held.hold(drift, wanted, self._at)
+            return
         self._sequences.committed()
         rows = sum(c.total for c in counts.values())
         self.observer.batch(time.monotonic() - begun, rows)
@@ -376,7 +402,11 @@ class Session:
         claim = self._settings.copy_consumer if self._settings.may_be_parked else None
         wanted = [replace(table, state=TableState.OK)]
         window = Window(table.snapshot, self._at.snapshot, wanted, {}, claim=claim)
-        self._runner.run(window, finish, "join")
+        try:
+            self._runner.run(window, finish, "join")
+        except ReplayError as error:
+            self._held.hold(error, [table], self._at)
+            return
         log.info("%s is in sync", table.table)
 
     def _distance(self, copied: Snapshot) -> int:

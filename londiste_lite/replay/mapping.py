@@ -98,3 +98,18 @@ def _missing_column(table: Table, name: str, source: Column | None, provider: Ta
             old, new = quote_ident(other.name), quote_ident(name)
             text += f" (if it was renamed: ALTER TABLE {table.name.quoted} RENAME COLUMN {old} TO {new};)"
     return text
+
+
+def change_type(table: Table, column: Column, kind: str) -> str:
+    """Return the DDL that gives a column another type."""
+    return f"ALTER TABLE {table.name.quoted} ALTER COLUMN {quote_ident(column.name)} TYPE {kind};"
+
+
+def other_types(subscriber: Table, provider: Table) -> list[str]:
+    """Return the DDL per column whose type differs from the provider's, columns matched by name."""
+    found = []
+    for source in provider.columns:
+        column = subscriber.column(source.name)
+        if column is not None and source.builtin and column.type != source.type:
+            found.append(change_type(subscriber, column, source.type))
+    return found

@@ -34,6 +34,8 @@ def apply(
 ) -> dict[TableName, RowCounts]:
     """Apply what is staged in order; return the counts per table. Raises DatabaseError with the event's number."""
     plans = build_plans(catalog, groups, tables)
+    if not plans:
+        return {}
     catalog.once(function_text(plans))
     for table, conflicts in db.run(f"select t, n from {FUNCTION}() f (t, n)"):
         plans[int(table)].counts.conflicts += int(conflicts)

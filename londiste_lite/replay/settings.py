@@ -13,10 +13,10 @@ from londiste_lite.errors import ConfigError, PrivilegeMissing
 class ReplaySettings:
     """One subscriber's settings; times are seconds.
 
-    `apply` is `bulk` or `ordered`; `max_batch_rows` bounds how many events are merged into one batch;
-    `parallel_copies` how many tables are copied at once, each by up to `copy_jobs` jobs, in ranges of about
-    `copy_range_bytes` when it is larger than that. `park_events` and `park_seconds` say how far behind the subscriber
-    may be before it is parked, None for ever.
+    `apply` is `bulk` or `ordered`, `on_error` is `stop` or `park`; `max_batch_rows` bounds how many events are merged
+    into one batch; `parallel_copies` how many tables are copied at once, each by up to `copy_jobs` jobs, in ranges of
+    about `copy_range_bytes` when it is larger than that. `park_events` and `park_seconds` say how far behind the
+    subscriber may be before it is parked, None for ever.
     """
 
     provider_dsn: str
@@ -29,6 +29,7 @@ class ReplaySettings:
     loop_delay: float = 1.0
     lock_timeout: float = 10.0
     connection_lifetime: float = 1200.0
+    on_error: str = "stop"
     parallel_copies: int = 2
     copy_jobs: int = 2
     copy_range_bytes: int = 32 << 20

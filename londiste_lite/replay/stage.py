@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from londiste_lite import events
@@ -62,6 +63,17 @@ def bring_back(db: Database) -> None:
     """Put in the stage's place what was held back."""
     db.script(
         f"delete from {STAGE}; with later as (delete from {_LATER} returning *) insert into {STAGE} select * from later"
+    )
+
+
+def bring_in(db: Database, queue: str, tables: Sequence[str], numbers: Sequence[int]) -> None:
+    """Move parked events into the stage."""
+    db.run(
+        "with back as (delete from londiste.parked_event where queue_name = %s and table_name = any (%s) "
+        "and event_id = any (%s::int8[]) returning *) "
+        f"insert into {STAGE} (ev_id, tbl, typ, att, data) "
+        "select event_id, table_name, ev_type, ev_extra2, ev_data from back",
+        [queue, list(tables), list(numbers)],
     )
 
 

@@ -16,7 +16,7 @@ from londiste_lite import copies, event_queue, subscribed
 from londiste_lite.backoff import Backoff
 from londiste_lite.copies import Request
 from londiste_lite.db import Database
-from londiste_lite.errors import LondisteError
+from londiste_lite.errors import LondisteError, SchemaDrift
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import TableName
 from londiste_lite.replay.settings import ReplaySettings
@@ -107,7 +107,7 @@ class CopyCoordinator:
             elif table.state is TableState.OK and table.snapshot is None:
                 # Only some rows are to be copied anew: the table is complete up to the replay's position.
                 self._start_copy(table, at.snapshot, at)
-            elif table.state is TableState.CATCHING_UP:
+            elif table.state is TableState.CATCHING_UP and self._may_try(table.table):
                 ready.append(table)
         if not waiting and not self._workers:
             self._release()
@@ -145,9 +145,19 @@ class CopyCoordinator:
         """Let a worker bring a table closer that is too far behind to be taken over at once."""
         self._launch(table)
 
+    def keep_events(self, tick: Tick) -> None:
+        """Keep the events after a tick, where a table that was part of the replay is held."""
+        held = event_queue.position(self._provider, self._queue.name, self._settings.copy_consumer)
+        if held is None or held > tick.id:
+            event_queue.move_to(self._provider, self._queue.name, self._settings.copy_consumer, tick.id)
+        self._holding = True
+
+    def _may_try(self, table: TableName) -> bool:
+        retry = self._retries.get(table)
+        return retry is None or time.monotonic() >= retry.at
+
     def _start_copy(self, table: Subscribed, snapshot: str | None, at: Tick | None = None) -> None:
-        retry = self._retries.get(table.table)
-        if retry is not None and time.monotonic() < retry.at:
+        if not self._may_try(table.table):
             return
         if len(self._workers) >= self._settings.parallel_copies:
             return
@@ -185,6 +195,10 @@ class CopyCoordinator:
             del self._workers[name]
             if worker.error is None:
                 self._retries.pop(name, None)
+            elif isinstance(worker.error, SchemaDrift) and states.get(name) is TableState.CATCHING_UP:
+                reason = f"{worker.error.message}. {worker.error.hint}"
+                subscribed.hold(self._subscriber, self._queue.name, name, reason)
+                continue
             elif not self._stop.requested:
                 self._failed(name, str(worker.error), worker.error.hint)
             subscribed.restart_copies(self._subscriber, self._queue.name, name)

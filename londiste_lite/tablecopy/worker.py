@@ -147,6 +147,7 @@ class CopyWorker:
                     subscriber,
                     queue,
                     mode=self._settings.apply,
+                    park=self._settings.on_error == "park",
                     node=self._settings.node,
                     checks_fire=checks_fire,
                 )

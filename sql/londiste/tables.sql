@@ -49,8 +49,26 @@ create table if not exists londiste.subscriber_table (
     rows_updated    int8 not null default 0,
     rows_deleted    int8 not null default 0,
     conflicts       int8 not null default 0,        -- events that met another row state than they expected
+    held_reason     text,                           -- why a table that is catching up waits for the schema, else null
+    held_oid        oid,                            -- its number before, while the table itself is gone; 0: unknown
     primary key (queue_name, table_name)
 ) with (fillfactor = 50);
+
+-- Subscriber: events that could not be applied, and later ones of their keys, which wait behind them.
+create table if not exists londiste.parked_event (
+    queue_name      text not null,
+    table_name      text not null,                  -- name on the provider, as in subscriber_table
+    event_id        int8 not null,
+    key_values      text[] not null,                -- the key's columns as the provider wrote them
+    key_text        text not null,                  -- the same for people
+    ev_type         text not null,
+    ev_extra2       text,
+    ev_data         text,
+    sqlstate        text,                           -- why it was refused; null: it waits behind another event
+    message         text,
+    parked          timestamptz not null default now(),
+    primary key (queue_name, table_name, event_id)
+);
 
 -- Subscriber: the subscribed sequences.
 create table if not exists londiste.subscriber_seq (

@@ -19,10 +19,28 @@ where s.queue_name = %(queue)s
 -- name: restart_copies
 update londiste.subscriber_table
 set merge_state = null,
-    snapshot = null
+    snapshot = null,
+    error = null,
+    held_reason = null,
+    held_oid = null
 where queue_name = %(queue)s
-  and (merge_state is distinct from 'ok'
+  and ((merge_state is distinct from 'ok' and table_name <> all (%(kept)s::text[]))
        or (snapshot is not null
            and pg_catalog.txid_visible_in_snapshot(%(txid)s, snapshot::pg_catalog.txid_snapshot)))
   and merge_state is not null
 returning table_name
+
+-- name: rows_changed
+select pg_catalog.current_setting('track_counts') <> 'on'
+       or exists (
+           select 1
+           from pg_catalog.pg_class c
+                join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                cross join lateral (select c.oid
+                                    union
+                                    select relid::pg_catalog.oid from pg_catalog.pg_partition_tree(c.oid)) r (part)
+           where n.nspname = %(schema)s
+             and c.relname = %(name)s
+             and pg_catalog.pg_stat_get_xact_tuples_inserted(r.part)
+                 + pg_catalog.pg_stat_get_xact_tuples_updated(r.part)
+                 + pg_catalog.pg_stat_get_xact_tuples_deleted(r.part) > 0)

@@ -1,11 +1,16 @@
 -- Statements of londiste_lite/subscribed.py: what a subscriber takes, and how far each table is.
 
 -- name: tables
-select table_name, merge_state, snapshot, coalesce(skip_truncate, false), dest_table, copy_condition, key_columns, error,
-       rows_inserted, rows_updated, rows_deleted, conflicts
-from londiste.subscriber_table
-where queue_name = %(queue)s
-order by nr
+select t.table_name, t.merge_state, t.snapshot, coalesce(t.skip_truncate, false), t.dest_table, t.copy_condition,
+       t.key_columns, t.error, t.rows_inserted, t.rows_updated, t.rows_deleted, t.conflicts, t.held_reason, t.held_oid,
+       coalesce(p.events, 0)
+from londiste.subscriber_table t
+     left join (select table_name, pg_catalog.count(*) as events
+                  from londiste.parked_event
+                 where queue_name = %(queue)s
+                 group by table_name) p on p.table_name = t.table_name
+where t.queue_name = %(queue)s
+order by t.nr
 
 -- name: add_table
 insert into londiste.subscriber_table
@@ -15,7 +20,11 @@ on conflict (queue_name, table_name) do nothing
 returning table_name
 
 -- name: remove_table
-with ranges as (
+with parked as (
+    delete from londiste.parked_event
+    where queue_name = %(queue)s
+      and table_name = %(table)s
+), ranges as (
     delete from londiste.copy_range
     where queue_name = %(queue)s
       and table_name = %(table)s
@@ -41,14 +50,36 @@ where queue_name = %(queue)s
 for update
 
 -- name: set_state
+-- A copy brings the provider's rows, whatever was parked before.
+with parked as (
+    delete from londiste.parked_event
+    where queue_name = %(queue)s
+      and table_name = %(table)s
+      and %(state)s = 'in-copy'
+      and %(expected)s::text is null
+)
 update londiste.subscriber_table
 set merge_state = %(state)s,
     snapshot = %(snapshot)s,
     error = null,
+    held_reason = null,
+    held_oid = null,
     skip_truncate = case when %(state)s = 'ok' then null else skip_truncate end
 where queue_name = %(queue)s
   and table_name = %(table)s
   and merge_state is not distinct from %(expected)s
+returning table_name
+
+-- name: hold
+update londiste.subscriber_table
+set merge_state = 'catching-up',
+    snapshot = coalesce(%(snapshot)s, snapshot),
+    error = %(reason)s,
+    held_reason = %(reason)s,
+    held_oid = %(oid)s::oid
+where queue_name = %(queue)s
+  and table_name = %(table)s
+  and merge_state in ('ok', 'catching-up')
 returning table_name
 
 -- name: restart_copies
@@ -61,7 +92,10 @@ where queue_name = %(queue)s
 returning table_name
 
 -- name: forget_all
-with ranges as (
+with parked as (
+    delete from londiste.parked_event
+    where queue_name = %(queue)s
+), ranges as (
     delete from londiste.copy_range
     where queue_name = %(queue)s
 ), job as (
@@ -74,11 +108,17 @@ with ranges as (
 update londiste.subscriber_table
 set merge_state = null,
     snapshot = null,
-    error = null
+    error = null,
+    held_reason = null,
+    held_oid = null
 where queue_name = %(queue)s
 
 -- name: resync
-with ranges as (
+with parked as (
+    delete from londiste.parked_event
+    where queue_name = %(queue)s
+      and table_name = %(table)s
+), ranges as (
     delete from londiste.copy_range
     where queue_name = %(queue)s
       and table_name = %(table)s
@@ -95,7 +135,9 @@ update londiste.subscriber_table
 set merge_state = null,
     snapshot = null,
     skip_truncate = null,
-    error = null
+    error = null,
+    held_reason = null,
+    held_oid = null
 where queue_name = %(queue)s
   and table_name = %(table)s
 returning table_name

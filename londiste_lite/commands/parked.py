@@ -1,0 +1,119 @@
+"""`parked`: the rows that the subscriber refused, with `on_error = park`, and that wait aside."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from londiste_lite import output, parked, registration, subscribed
+from londiste_lite.config import LondisteSettings
+from londiste_lite.db import Database
+from londiste_lite.errors import RegistrationError, ReplayError
+from londiste_lite.names import TableName
+from londiste_lite.replay import retry as retrying
+from londiste_lite.replay.settings import ReplaySettings
+from londiste_lite.sides import opened
+
+app = typer.Typer(
+    help="Rows that the subscriber refused and that wait aside: list, apply or discard them.",
+    no_args_is_help=True,
+)
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[TABLE]...", help="Tables, with `*` and `?`; all without.")]
+Keys = Annotated[list[str] | None, typer.Option("--key", help="A key as `parked list` shows it; may be repeated.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_LEFT = {
+    "insert": "the provider's row is not on the subscriber, or an older one is",
+    "update": "the subscriber keeps an older row, or none",
+    "delete": "the subscriber keeps a row that the provider has deleted",
+}
+
+
+@app.command("list", epilog="Example: londiste_lite replica.ini parked list entry --json")
+def list_events(ctx: typer.Context, names: Names = None, keys: Keys = None, json: Json = False) -> None:
+    """List parked events in their order: table, key, operation, event, and why the first of each key was refused."""
+    settings = ctx.obj.londiste()
+    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+        found = parked.events(db, settings.queue, _tables(db, settings, names), keys)
+    if json:
+        output.json(
+            [
+                {
+                    "table": str(e.table),
+                    "key": e.key,
+                    "operation": e.operation,
+                    "event_id": e.event_id,
+                    "sqlstate": e.sqlstate,
+                    "message": e.message,
+                    "parked": e.parked,
+                }
+                for e in found
+            ]
+        )
+        return
+    rows = [(str(e.table), e.key, e.operation, e.event_id, e.message or "waits behind") for e in found]
+    output.table("", ("table", "key", "operation", "event", "reason"), rows)
+
+
+@app.command(epilog="Example: londiste_lite replica.ini parked retry entry --key 7")
+def retry(ctx: typer.Context, names: Names = None, keys: Keys = None, json: Json = False) -> None:
+    """Apply parked events in their order; what is refused again goes on waiting (exit code 1)."""
+    settings = ctx.obj.londiste()
+    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+        tables = _tables(db, settings, names)
+    done = retrying.retry(_replay_settings(settings), tables, keys)
+    if json:
+        output.json({"applied": done.applied, "remaining": done.remaining})
+    else:
+        output.message(f"{done.applied} parked events applied, {done.remaining} still wait")
+    if done.remaining:
+        raise ReplayError(
+            f"{done.remaining} events were refused again or wait behind one that was",
+            hint="`parked list` says why.",
+        )
+
+
+@app.command(epilog="Example: londiste_lite replica.ini parked drop entry --key 7")
+def drop(
+    ctx: typer.Context,
+    names: Names = None,
+    keys: Keys = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every parked event.")] = False,
+    json: Json = False,
+) -> None:
+    """Discard parked events and say what then differs; the keys follow the provider again with their next change."""
+    settings = ctx.obj.londiste()
+    if not names and not everything:
+        raise RegistrationError("no table named", hint="Name tables whose parked events to discard, or say --all.")
+    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+        tables = _tables(db, settings, names or [registration.EVERYTHING]) or []
+        done = retrying.drop(db, settings.queue, tables, keys)
+    if json:
+        output.json([{"table": str(d.table), "key": d.key, "operation": d.operation, "events": d.events} for d in done])
+        return
+    if not done:
+        output.message("nothing is parked there")
+    output.lines(f"{d.table}, key {d.key}: {d.events} events discarded; {_LEFT[d.operation]}" for d in done)
+
+
+def _tables(db: Database, settings: LondisteSettings, names: list[str] | None) -> list[TableName] | None:
+    """Return the subscribed tables that `names` mean, None for all. Raises ObjectNotFound."""
+    if not names:
+        return None
+    candidates = [t.table for t in subscribed.tables(db, settings.queue)]
+    return registration.expand(names, candidates, "table", f'subscribed from queue "{settings.queue}"')
+
+
+def _replay_settings(settings: LondisteSettings) -> ReplaySettings:
+    return ReplaySettings(
+        provider_dsn=settings.provider_db,
+        subscriber_dsn=settings.subscriber_db,
+        queue=settings.queue,
+        consumer=settings.consumer,
+        job=settings.job_name,
+        node=settings.node,
+        apply=settings.apply,
+        on_error="park",
+    )
