@@ -95,7 +95,7 @@ class HeldTables:
             foreign_keys.drop_for_copy(self._subscriber, table.local)
         now = time.monotonic()
         wait = TRY_SECONDS if isinstance(error, SchemaDrift) else TRY_ROW_SECONDS
-        before = self._looked.get(table.table)
+        before = None if table.state is TableState.OK else self._looked.get(table.table)
         self._looked[table.table] = _Looked(before.definitions if before else None, now + LOOK_SECONDS, now + wait)
 
     def due(self, table: Subscribed, at: Tick) -> bool:

@@ -332,8 +332,11 @@ class Parking:
     def _second_chance(self, failures: list[Failure], counts: dict[TableName, RowCounts], mode: str) -> list[Failure]:
         """Try together, or all but one key of it, what may only have failed because its piece was torn off; return what
         still cannot be applied."""
-        certain = [f for f in failures if f.error.sqlstate not in DEPENDING]
-        unsure = [f for f in failures if f.error.sqlstate in DEPENDING]
+        several = f"select culprit from {_FAILED} group by culprit having pg_catalog.count(*) > 1"
+        # Set by set only the last state of a key counts, which may be fine.
+        healed = {int(row[0]) for row in self._db.run(several)} if mode == "bulk" else set()
+        unsure = [f for f in failures if f.error.sqlstate in DEPENDING or f.event_id in healed]
+        certain = [f for f in failures if f not in unsure]
         tries: list[list[Failure]] = [[]]
         if 1 < len(unsure) <= FEW:
             tries += [[failure] for failure in unsure]
