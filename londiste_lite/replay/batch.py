@@ -25,7 +25,7 @@ from londiste_lite.replay.apply import BulkApply, ForeignKeyCycle, by_table
 from londiste_lite.replay.catalog import Catalog
 from londiste_lite.replay.fetch import EventWindow, TypedStream
 from londiste_lite.replay.mapping import other_types
-from londiste_lite.replay.parking import Failure, Parking, add_counts
+from londiste_lite.replay.parking import Failure, Parking, add_counts, of_a_row
 from londiste_lite.replay.stage import Group
 from londiste_lite.replay.typed import TypedRead
 from londiste_lite.snapshots import Snapshot
@@ -105,7 +105,7 @@ class BatchRunner:
         self._read_typed = True
         self._typed_used = False
         self._typed_failures = 0
-        self._failures = 0
+        self._failures, self._cut = 0, False
         stage.prepare(subscriber)
 
     def run(
@@ -119,7 +119,7 @@ class BatchRunner:
         """
         warm = self._catalog.warm
         self._read_typed = self._typed_failures < MOST_TYPED_FAILURES
-        self._failures = 0
+        self._failures, self._cut = 0, False
         typed_failed = self._typed_used = False
         for searching in (False, True):
             try:
@@ -133,6 +133,7 @@ class BatchRunner:
                 if searching or (isinstance(error, SchemaDrift) and not warm and not self._typed_used):
                     raise
                 typed_failed, self._read_typed = self._typed_used, False
+                self._cut = isinstance(error, DatabaseError) and of_a_row(error)
                 log.info("batch failed (%s), trying again piece by piece", error)
             except BaseException:
                 self._catalog.forget()
@@ -248,7 +249,7 @@ class BatchRunner:
 
         if not searching:
             return apply(groups, self._mode)
-        counts, failures = self._parking.sift(tables, apply, self._mode)
+        counts, failures = self._parking.sift(tables, apply, self._mode, cut=self._cut)
         self._failures += len(failures)
         if failures and not self._park:
             raise self._first_failure(failures[0], tables) from failures[0].error

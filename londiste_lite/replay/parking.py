@@ -1,6 +1,6 @@
 """Finding the events that cannot be applied, and what becomes of them: stop there, or let them wait aside.
 
-A staged batch that fails is applied piece by piece, each under a savepoint: halves of halves set by set, then a short
+A staged batch that fails is applied piece by piece, each under a savepoint: parts of parts set by set, then a short
 piece event by event, which names the culprit. What is found is taken out with all later events of its key. Because rows
 of one statement may depend on each other (two that swap a unique value) and a piece may tear them apart, what was taken
 out is tried once more in the end, together.
@@ -31,8 +31,10 @@ from londiste_lite.subscribed import RowCounts, Subscribed
 
 log = logging.getLogger(__name__)
 
-# Events that are applied one by one to name the culprit, and the longest piece in the ordered way.
-SHORT = 200
+# Events that are applied one by one to name the culprit, into how many parts a longer piece is cut that fails, and the
+# longest piece in the ordered way.
+SHORT = 500
+PARTS = 8
 LONG_ORDERED = 2000
 # Keys that may fail in one batch: when more do, or most of those that were tried, it is not the rows that are wrong.
 MOST_PARKED = 1000
@@ -193,12 +195,12 @@ class Parking:
     # --- searching ------------------------------------------------------------------------------------------
 
     def sift(
-        self, tables: Mapping[TableName, Subscribed], apply: Apply, mode: str
+        self, tables: Mapping[TableName, Subscribed], apply: Apply, mode: str, *, cut: bool = False
     ) -> tuple[dict[TableName, RowCounts], list[Failure]]:
         """Apply what is staged but for the events that cannot be, which are left in a table for `park`.
 
-        `apply` applies the stage in the mode that it is given. Raises ReplayError for too many of them, DatabaseError
-        for what no row is to blame for.
+        `apply` applies the stage in the mode that it is given; `cut` says that the whole has been tried. Raises
+        ReplayError for too many of them, DatabaseError for what no row is to blame for.
         """
         self._tables = tables
         self._apply = apply
@@ -222,8 +224,9 @@ class Parking:
             if not size:
                 continue
             way = "ordered" if mode == "ordered" or size <= SHORT else "bulk"
-            if way == "ordered" and size > LONG_ORDERED:
-                pieces += self._halves(low, high, size)
+            if (way == "ordered" and size > LONG_ORDERED) or (cut and way == "bulk"):
+                cut = False
+                pieces += self._cut(low, high)
                 continue
             try:
                 add_counts(counts, self._try(f"select {_COLUMNS} {between}", way))
@@ -233,7 +236,7 @@ class Parking:
                 cause = cause or error
                 culprit = _named_event(error) if way == "ordered" else None
                 if culprit is None and size > 1:
-                    pieces += self._halves(low, high, size)
+                    pieces += self._cut(low, high)
                     continue
                 event_id = low if culprit is None else culprit
                 if culprit is None:
@@ -265,15 +268,17 @@ class Parking:
             sqlstate=found.sqlstate,
         )
 
-    def _halves(self, low: int, high: int, size: int) -> list[tuple[int, int]]:
-        """Return the two halves of a piece, the first one last."""
-        middle = int(
-            self._db.run(
-                f"select ev_id from {_WAITING} where ev_id between {low} and {high} order by ev_id "
-                f"offset {size // 2 - 1} limit 1"
-            )[0][0]
+    def _cut(self, low: int, high: int) -> list[tuple[int, int]]:
+        """Return the parts of a piece of two events or more, the first one last."""
+        shares = ",".join(str(n / PARTS) for n in range(1, PARTS))
+        ends = self._db.run(
+            f"select distinct pg_catalog.unnest(pg_catalog.percentile_disc('{{{shares}}}'::float8[]) "
+            f"within group (order by ev_id)) from {_WAITING} where ev_id between {low} and {high} order by 1"
         )
-        return [(middle + 1, high), (low, middle)]
+        # The last end is never `high` itself, or a piece of two would be its own part for ever.
+        last = [int(row[0]) for row in ends if int(row[0]) < high]
+        starts = [low, *(end + 1 for end in last)]
+        return list(zip(starts, [*last, high], strict=True))[::-1]
 
     def _try(self, select: str, way: str) -> dict[TableName, RowCounts]:
         """Apply the events that `select` gives under a savepoint."""

@@ -53,3 +53,23 @@ def test_covers__is_a_comparison_of_what_both_see(one: Snapshot, other: Snapshot
 def test_covers__far_apart_snapshots_are_compared_at_once() -> None:
     assert not Snapshot(1, 1, frozenset()).covers(Snapshot(10**12, 10**12, frozenset()))
     assert Snapshot(10**12, 10**12, frozenset()).covers(Snapshot(1, 1, frozenset()))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("10:10:", "10:10:"),
+        ("10:14:10,12", "12:13:12"),
+        ("98:103:98,100", "100:104:100,102"),
+        ("5:6:5", "20:25:20,22,24"),
+        ("10:20:10,15,19", "11:13:11"),
+    ],
+)
+def test_union__sees_what_either_sees(one: str, other: str) -> None:
+    first, second = Snapshot.parse(one), Snapshot.parse(other)
+    union = first.union(second)
+    assert str(union) == str(second.union(first))
+    for txid in range(1, 40):
+        assert union.sees(txid) == (first.sees(txid) or second.sees(txid))
+    assert union.covers(first)
+    assert union.covers(second)
