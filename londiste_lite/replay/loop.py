@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from londiste_lite import event_queue, foreign_keys, locks, meeting, pausing, schema, subscribed
+from londiste_lite import event_queue, foreign_keys, locks, meeting, pausing, schema, scripts, subscribed
 from londiste_lite.backoff import Backoff
 from londiste_lite.complaint import Complaint
 from londiste_lite.db import Database
@@ -30,7 +30,7 @@ from londiste_lite.replay.batch import BatchRunner, Window
 from londiste_lite.replay.held import HeldTables
 from londiste_lite.replay.observer import Nobody, ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber, same_database
-from londiste_lite.replay.window import MOST_TICKS, RowLimit, choose_end
+from londiste_lite.replay.window import MOST_TICKS, RowLimit, choose_end, end_at_script
 from londiste_lite.sequences import SequenceSync
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.stop_flag import StopFlag
@@ -308,6 +308,10 @@ class Session:
             self._sync_sequences()
             self._finish()
             return bool(joining)
+        if end.id != ticks[0].id:
+            low, high = Snapshot.parse(self._at.snapshot).xmin, Snapshot.parse(end.snapshot).xmax
+            ran = scripts.transactions_between(self.provider, self._queue.name, low, high)
+            end = end_at_script(self._at, ticks, end, ran)
         self._batch(tables, end)
         self._finish()
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from londiste_lite.event_queue import Tick
+from londiste_lite.snapshots import Snapshot
 
 MOST_TICKS = 5000
 
@@ -43,3 +44,21 @@ def choose_end(start: Tick, ticks: Sequence[Tick], max_rows: int) -> Tick | None
             break
         chosen = tick
     return chosen
+
+
+def end_at_script(start: Tick, ticks: Sequence[Tick], end: Tick, scripts: Sequence[int]) -> Tick:
+    """Return the first tick up to `end` that sees one of `scripts` (transactions) which `start` does not, else `end`.
+
+    A script splits its batch, and what comes after it is put aside meanwhile: little, when the batch ends there.
+    """
+    begun = Snapshot.parse(start.snapshot)
+    waiting = [txid for txid in scripts if not begun.sees(txid)]
+    if not waiting:
+        return end
+    for tick in ticks:
+        if tick.id >= end.id:
+            break
+        seen = Snapshot.parse(tick.snapshot)
+        if any(seen.sees(txid) for txid in waiting):
+            return tick
+    return end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from londiste_lite.event_queue import Tick
-from londiste_lite.replay.window import FIRST_ROWS, RowLimit, choose_end
+from londiste_lite.replay.window import FIRST_ROWS, RowLimit, choose_end, end_at_script
 
 NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
 
@@ -61,3 +61,14 @@ def test_limit__never_over_the_setting() -> None:
     for seconds in (0.1, 100):
         limit.applied(seconds)
         assert limit.rows == 10
+
+
+def test_script__ends_the_batch_at_the_first_tick_that_sees_it() -> None:
+    start = Tick(0, "5:9:5", 100, NOW)
+    found = [Tick(n, snapshot, 100 + n, NOW) for n, snapshot in enumerate(("5:10:5", "5:12:5", "12:12:", "14:14:"), 1)]
+    end = found[-1]
+    assert end_at_script(start, found, end, []) is end
+    assert end_at_script(start, found, end, [3, 8]) is end, "what the start sees is past"
+    assert end_at_script(start, found, end, [13, 11]).id == 2
+    assert end_at_script(start, found, end, [5]).id == 3, "it was in progress at the start"
+    assert end_at_script(start, found, found[0], [11]).id == 1, "never later than without it"
