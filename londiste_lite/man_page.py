@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from londiste_lite import __version__
-from londiste_lite.options import LONDISTE, OPTIONS, QUEUE, Option
+from londiste_lite.options import LONDISTE, NODE, OPTIONS, PULL, QUEUE, RELAY, Option
 
 _EXIT_CODES = (
     ("0", "Done, or it was so already."),
@@ -15,6 +15,14 @@ _EXIT_CODES = (
     ("3", "A bug of the program; the traceback is in the log file, or in a file that the message names."),
     ("4", "A comparison or a check found something."),
     ("130", "Interrupted."),
+)
+
+_SECTIONS = (
+    (LONDISTE, "replication"),
+    (NODE, "one of several nodes that a process serves, named as [node:NAME]"),
+    (RELAY, "moving events from one queue into another"),
+    (PULL, "giving a node's events of a queue to a function"),
+    (QUEUE, "the queue and its ticker"),
 )
 
 
@@ -40,7 +48,7 @@ def man_page(top: Any) -> str:
         lines += _options(command)
         if command.epilog:
             lines += [".PP", _text(command.epilog)]
-    for section, about in ((LONDISTE, "replication"), (QUEUE, "the queue and its ticker")):
+    for section, about in _SECTIONS:
         lines += [f".SH {_quoted(f'INI KEYS, [{section}]')}", f"For {about}."]
         lines += [line for row in OPTIONS if section in row.sections for line in _key(row)]
     lines.append(".SH EXIT STATUS")

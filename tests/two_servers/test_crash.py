@@ -155,7 +155,9 @@ def test_kill__points_are_all_named(pair: Pair) -> None:
     steps = ("staged", "applied", "committed")
     named = {f"{part}-{step}" for part in ("batch", "catchup", "join", "copy-catchup") for step in steps}
     named |= {"copy-started", "copy-loaded", "copy-committed", *RANGE_POINTS}
-    assert set(crash_points.POINTS) == named | {"arrival-registered", "arrival-announced"}  # in test_claims
+    named |= {"arrival-registered", "arrival-announced"}  # in test_claims
+    named |= {f"{part}-{step}" for part in ("relay", "pull") for step in steps[1:]}  # in test_push_pull
+    assert set(crash_points.POINTS) == named
 
 
 @pytest.mark.parametrize("mode", ["bulk", "ordered"])

@@ -175,7 +175,13 @@ def test_interrupt__while_a_server_does_not_answer_is_at_once() -> None:
         dsn = f"host=127.0.0.1 port={silent.getsockname()[1]} connect_timeout=300"
         Path("replica.ini").write_text(LONDISTE.replace("dbname=a", f"{dsn} dbname=a"))
         path = Path(sys.executable).parent / "londiste_lite"
-        waiting = subprocess.Popen([str(path), "replica.ini", "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        waiting = subprocess.Popen(
+            [str(path), "replica.ini", "wait"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # A test run in the background of a shell ignores SIGINT, and its children would, too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+        )
         try:
             silent.settimeout(60)
             accepted, _ = silent.accept()
