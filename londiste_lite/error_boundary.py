@@ -30,6 +30,8 @@ def error_boundary() -> Iterator[None]:
         sys.stdout.flush()
     except SystemExit as leaving:
         code = leaving.code
+        if code == INTERRUPTED:  # the command-line library turns Ctrl-C into this by itself, without a word
+            _say("interrupted")
     except BaseException as error:
         code = report(error)
     code = _flush(code)
