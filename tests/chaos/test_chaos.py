@@ -1,4 +1,4 @@
-"""A short run of chaos with every kind of blow; the long one is `python -m tests.chaos.run --minutes 30`."""
+"""Runs of chaos with every kind of blow; `python -m tests.chaos.run --minutes 30` is one of any length."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tests.chaos.run import run
 from tests.fixtures.servers import available
 
 
+@pytest.mark.chaos
 def test_chaos__nothing_is_lost_and_nothing_reversed() -> None:
     if not (available(16) and available(18)):
         pytest.skip("PostgreSQL 16 and 18 are not installed")
