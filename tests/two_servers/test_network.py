@@ -82,6 +82,8 @@ def test_half_open__each_side_while_idle_and_during_a_copy(
     assert replay.output().count(GIVEN_UP) >= 3  # the last copy may have been done before
 
 
+# On a machine that is slow enough, silence of 0.6 s proves nothing: seen to fail once beside many other tests.
+@pytest.mark.chaos
 def test_long_statements__are_left_alone(pair: Pair, provider_way: Proxy, subscriber_way: Proxy) -> None:
     pair.both(ENTRY + "; create table slow (id int primary key)")
     pair.subscriber.script(
