@@ -75,9 +75,11 @@ def _meaningful_lines(text: str, found: IniText) -> Iterator[tuple[int, str]]:
         stripped = line.strip()
         if not stripped or _is_comment(line):
             continue
-        begun = begun or bool(_SECTION.match(stripped))
+        header = _SECTION.match(line)
+        begun = begun or bool(header or _SECTION.match(stripped))
         if begun:
-            yield number, line
+            # What follows a section's name is a comment, even with another "]" in it.
+            yield number, header[0] if header else line
         elif not complained:
             found.problems.append(f'line {number}: expected a "[section]" line first, got {_shown(stripped)}')
             complained = True

@@ -165,6 +165,71 @@ def test_old_keys__say_nothing_when_empty_or_off() -> None:
     assert londiste('mirror_queue = ""\nfake = 0\n').notes == ()
 
 
+@pytest.mark.parametrize("key", ["idle_interval", "max_events", "max_lag"])
+def test_old_keys_of_the_ticker__say_where_they_are_set_now(key: str) -> None:
+    (note,) = queue(f"{key} = 5\n").notes
+    assert note.level == logging.INFO
+    assert f"{key}: ignored: set it per queue: `config QUEUE ticker_" in note.text
+
+
+def test_an_old_file__with_every_freedom_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    text = """# comment before
+REM and of the other kind
+[other]
+job_name = not this
+zork = %(nothing)s
+[DEFAULT]
+Base : ~/lon ; where all lies
+job_name = from_default
+[londiste] ; once [this]
+JOB_NAME=old_%(Service_Name)s	; inline
+provider_db = dbname=a host=h
+    port=5433
+  # port=1
+provider_db = dbname=real
+    host = h
+subscriber_db: dbname=b password=100%% options='-c x=1;y'
+pgq_queue_name=londiste.write # no comment: part of it
+pgq_consumer_id = ""
+pidfile = %(base)s/%(job_name)s.pid
+logfile = log/%(job_name)s.log
+lock_timeout = 0
+connection_lifetime = 0
+use_skylog = off
+compare_sql = select count(1)
+  # kept
+  from _TABLE_
+[londiste]
+log_count = 5
+"""
+    found = londiste(text=text)
+    assert found.job_name == found.consumer == "old_londiste"
+    assert found.provider_db.split() == ["dbname=real", "host", "=", "h"]
+    assert found.subscriber_db == "dbname=b password=100% options='-c x=1;y'"
+    assert found.queue == "londiste.write # no comment: part of it"
+    assert found.pidfile == Path("/home/me/lon/old_londiste.pid")
+    assert found.logfile == Path.cwd() / "log/old_londiste.log"
+    assert (found.lock_timeout, found.connection_lifetime, found.use_skylog, found.log_count) == (0.0, 0.0, False, 5)
+    assert found.compare_sql == "select count(1)\n# kept\nfrom _TABLE_"
+    assert found.notes == ()
+
+
+def test_job_name__of_the_default_section_then_of_the_section_itself() -> None:
+    assert londiste(text="[DEFAULT]\njob_name = d\n" + GOOD).job_name == "d"
+    assert londiste('job_name = ""\n').job_name == "londiste"
+
+
+@pytest.mark.parametrize("word", ["1", "on", "yes", "true", "TRUE", "Yes"])
+def test_flags__on_in_every_spelling(word: str) -> None:
+    assert londiste(f"use_skylog = {word}\n").use_skylog is True
+
+
+@pytest.mark.parametrize("word", ["0", "off", "no", "false", "Off", '""'])
+def test_flags__off_in_every_spelling(word: str) -> None:
+    assert londiste(f"use_skylog = {word}\n").use_skylog is False
+
+
 def test_use_skylog__says_what_it_does() -> None:
     found = londiste("use_skylog = 1\n")
     assert found.use_skylog is True

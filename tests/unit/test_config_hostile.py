@@ -23,25 +23,55 @@ FILES: dict[str, tuple[bytes, str]] = {
     "no section": (b"provider_db = dbname=a\n", 'line 1: expected a "[section]" line first'),
     "unclosed section": (b"[londiste\nprovider_db = x=1\n", 'line 1: expected a "[section]" line first'),
     "empty section name": (b"[]\na = 1\n", 'line 1: expected a "[section]" line first'),
-    "section only": (b"[londiste]\n", "pgq_queue_name: is required, but missing"),
+    "section only": (b"[londiste]\n", "[londiste] pgq_queue_name: is required, but missing"),
     "values missing": (b"[londiste]\nprovider_db\nsubscriber_db\n", 'line 2: expected "key = value"'),
-    "circle": (HEAD.encode() + b"node = %(job_name)s\njob_name = %(node)s\n", "round in a circle"),
-    "self reference": (HEAD.encode() + b"job_name = %(job_name)s_x\n", "round in a circle"),
+    "circle": (
+        HEAD.encode() + b"node = %(job_name)s\njob_name = %(node)s\n",
+        "[londiste] job_name: the references go round in a circle",
+    ),
+    "self reference": (HEAD.encode() + b"job_name = %(job_name)s_x\n", "[londiste] job_name: the references go round"),
     "bomb": (
         HEAD.encode() + b"".join(b"k%d = %s\n" % (n, b"%%(k%d)s" % (n + 1) * 50) for n in range(9)) + b"k9 = xxxxxx\n",
         "too long",
     ),
-    "huge number": (HEAD.encode() + b"copy_jobs = " + b"9" * 10000, "copy_jobs: expected a whole number"),
-    "other digits": (HEAD.encode() + "copy_jobs = ٣\n".encode(), "copy_jobs: expected a whole number"),
-    "infinite": (HEAD.encode() + b"loop_delay = inf\n", "loop_delay: expected a number of seconds"),
-    "escape in a name": (HEAD.encode() + b"job_name = a\x1b[31mb\n", 'got "a?[31mb"'),
-    "newline in a name": (HEAD.encode() + b"job_name = a\n  b\n", 'got "a?b"'),
-    "huge name": (HEAD.encode() + b"job_name = " + b"x" * 1000, "at most 128 characters"),
-    "huge value": (HEAD.encode() + b"job_name = " + b"x" * 1_000_000, "too long"),
-    "directory as pidfile name": (HEAD.encode() + b"pidfile = a\x07b\n", "pidfile: expected a file name"),
+    "huge number": (HEAD.encode() + b"copy_jobs = " + b"9" * 10000, "[londiste] copy_jobs: expected a whole number"),
+    "other digits": (HEAD.encode() + "copy_jobs = ٣\n".encode(), "[londiste] copy_jobs: expected a whole number"),
+    "infinite": (HEAD.encode() + b"loop_delay = inf\n", "[londiste] loop_delay: expected a number of seconds"),
+    "escape in a name": (
+        HEAD.encode() + b"job_name = a\x1b[31mb\n",
+        '[londiste] job_name: expected a name without control characters, got "a?[31mb"',
+    ),
+    "newline in a name": (HEAD.encode() + b"job_name = a\n  b\n", "[londiste] job_name: expected a name without"),
+    "huge name": (
+        HEAD.encode() + b"job_name = " + b"x" * 1000,
+        "[londiste] job_name: expected a name of at most 128 characters",
+    ),
+    "huge value": (
+        HEAD.encode() + b"job_name = " + b"x" * 1_000_000,
+        "[londiste] job_name: the value becomes too long",
+    ),
+    "directory as pidfile name": (HEAD.encode() + b"pidfile = a\x07b\n", "[londiste] pidfile: expected a file name"),
     "same database": (HEAD.replace("dbname=b", "dbname=a").encode(), "are the same database"),
-    "open reference": (HEAD.encode() + b"job_name = %(\n", '"%(" without ")s"'),
-    "quoted dsn": (HEAD.replace("dbname=a", '"dbname=a"').encode(), "provider_db: expected keywords such as"),
+    "open reference": (HEAD.encode() + b"job_name = %(\n", '[londiste] job_name: "%(" without ")s"'),
+    "ticker without database": (b"[pgqadm]\nmaint_delay_min = 5\n", "[pgqadm] db: is required, but missing"),
+    "ticker every never": (b"[pgqadm]\ndb = dbname=a\nmaint_delay_min = 1e9\n", "[pgqadm] maint_delay_min: expected"),
+    "binary behind a good head": (HEAD.encode() + b"\x80\xff\x01\x02 \x1b[2J\n", "line 5: expected"),
+    "two sections on one line": (
+        b"[londiste] [pgqadm]\nprovider_db = dbname=a\n",
+        "[londiste] subscriber_db: is required",
+    ),
+    "typographic quotes": (
+        HEAD.replace("dbname=a", "\u201cdbname=a\u201d").encode(),
+        "[londiste] provider_db: expected",
+    ),
+    "uri without end": (
+        HEAD.replace("dbname=a", "postgresql://[::1").encode(),
+        "[londiste] provider_db: not a connection",
+    ),
+    "quoted dsn": (
+        HEAD.replace("dbname=a", '"dbname=a"').encode(),
+        "[londiste] provider_db: expected keywords such as",
+    ),
 }
 
 

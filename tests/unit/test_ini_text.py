@@ -22,6 +22,10 @@ def section(body: str) -> dict[str, str]:
         ("a = x;y", {"a": "x;y"}),
         ("a = 1 # no comment", {"a": "1 # no comment"}),
         ("a = ; all of it", {"a": ""}),
+        ("a = x;y ; c", {"a": "x;y"}),
+        ("a = 1 ; rem [not] a section ; d", {"a": "1"}),
+        ('a = "" ; none', {"a": ""}),
+        ("a = b%(x)s", {"a": "b%(x)s"}),
         ("a = 1\na = 2", {"a": "2"}),
         ('a = ""', {"a": ""}),
         ('a = "x"', {"a": '"x"'}),
@@ -52,6 +56,13 @@ def test_sections__named_twice_are_joined() -> None:
     found = ini_text.parse("[s]\na=1\nb=1\n[t]\nc=3\n[s]\nb=2\n[DEFAULT]\nd=4\n")
     assert found.sections == {"s": {"a": "1", "b": "2"}, "t": {"c": "3"}}
     assert found.defaults == {"d": "4"}
+
+
+@pytest.mark.parametrize(
+    "line", ["[s]", "[s] ; c", "[s] # c", "[s] ; was [old] once", "[s]]", "[s] [t]", "[ s ]", "[s]\t"]
+)
+def test_section__ends_at_its_first_bracket(line: str) -> None:
+    assert ini_text.parse(f"# c\n\n{line}\na = 1\n").sections == {"s": {"a": "1"}}
 
 
 def test_problems__all_of_them_with_their_lines() -> None:
