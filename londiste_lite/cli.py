@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from londiste_lite import __version__, arguments, commands, daemon, output
+from londiste_lite import __version__, arguments, commands, completion, daemon, output
 from londiste_lite.arguments import Command
 from londiste_lite.context import Context
 from londiste_lite.error_boundary import error_boundary
@@ -57,7 +57,10 @@ def _show_version(asked: bool) -> None:
 def _main(
     ctx: typer.Context,
     ini: Annotated[
-        str | None, typer.Argument(metavar="INI", help="File with the settings.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="INI", help="File with the settings.", show_default=False, autocompletion=completion.ini_files
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show debug lines as well.")] = False,

@@ -418,11 +418,13 @@ def connect(
     job: str,
     role: str,
     settings: Mapping[str, str] | None = None,
+    timeout: int | None = None,
 ) -> Database:
     """Open a pinned connection to `dsn`, a libpq keyword string or a `postgresql://` URI.
 
-    `role` is a word for `application_name` (`londiste:<job>:<role>`), `settings` are further server settings. Raises
-    ConnectionRefused when the server cannot be reached, SchemaError when it is older than PostgreSQL 13, and
+    `role` is a word for `application_name` (`londiste:<job>:<role>`), `settings` are further server settings, `timeout`
+    is the longest wait for the server in seconds, in place of the DSN's. Raises ConnectionRefused when the server
+    cannot be reached, SchemaError when it is older than PostgreSQL 13, and
     ConfigError-like DatabaseError for a DSN that libpq cannot read.
     """
     try:
@@ -431,6 +433,8 @@ def connect(
         raise DatabaseError(f"not a connection string: {hide_password(str(error).strip())}") from error
     defaults = {key: value for key, value in _KEEPALIVES.items() if key not in given}
     options: dict[str, Any] = {"application_name": f"londiste:{job}:{role}"[:63], **defaults}
+    if timeout is not None:
+        options["connect_timeout"] = timeout
     try:
         raw = _open(dsn, options)
     except psycopg2.OperationalError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from londiste_lite import output
+from londiste_lite import completion, output
 from londiste_lite.context import Context
 from londiste_lite.errors import DifferencesFound, LondisteError
 
@@ -23,7 +23,10 @@ def register(app: typer.Typer) -> None:
     @app.command("compare", epilog="Example: londiste_lite replica.ini compare entry")
     def compare_command(
         ctx: typer.Context,
-        tables: Annotated[list[str] | None, typer.Argument(help="Names or globs; all tables without.")] = None,
+        tables: Annotated[
+            list[str] | None,
+            typer.Argument(help="Names or globs; all tables without.", autocompletion=completion.subscribed_tables),
+        ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Compare tables at one moment of both sides, while replay runs and users write; exit code 4 if they differ."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from londiste_lite import output, parked, registration, subscribed
+from londiste_lite import completion, output, parked, registration, subscribed
 from londiste_lite.config import LondisteSettings
 from londiste_lite.db import Database
 from londiste_lite.errors import RegistrationError, ReplayError
@@ -20,7 +20,14 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[TABLE]...", help="Tables, with `*` and `?`; all without.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[TABLE]...",
+        help="Tables, with `*` and `?`; all without.",
+        autocompletion=completion.subscribed_tables,
+    ),
+]
 Keys = Annotated[list[str] | None, typer.Option("--key", help="A key as `parked list` shows it; may be repeated.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from londiste_lite import event_queue, output, published, registration, roles, routing, schema
+from londiste_lite import completion, event_queue, output, published, registration, roles, routing, schema
 from londiste_lite.errors import RegistrationError
 from londiste_lite.preflight import provider_side
 from londiste_lite.sides import opened
@@ -15,6 +15,10 @@ from londiste_lite.sides import opened
 app = typer.Typer(help="What the provider publishes: queue, tables, sequences.", no_args_is_help=True)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Names or globs, for example entry, sales.*.")]
+Published = Annotated[
+    list[str] | None,
+    typer.Argument(help="Names or globs, for example entry, sales.*.", autocompletion=completion.published_tables),
+]
 All = Annotated[bool, typer.Option("--all", help="Everything there is.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; nothing is changed.")]
@@ -83,7 +87,7 @@ def add(
 
 
 @app.command(epilog="Example: londiste_lite replica.ini provider remove entry")
-def remove(ctx: typer.Context, names: Names = None, everything: All = False, dry_run: DryRun = False) -> None:
+def remove(ctx: typer.Context, names: Published = None, everything: All = False, dry_run: DryRun = False) -> None:
     """End the publication of tables: drop their capture triggers."""
     settings = ctx.obj.londiste()
     patterns = _patterns(names, everything, "table")
@@ -106,7 +110,7 @@ def tables(ctx: typer.Context, json: Json = False) -> None:
 
 
 @app.command(epilog="Example: londiste_lite replica.ini provider refresh")
-def refresh(ctx: typer.Context, names: Names = None) -> None:
+def refresh(ctx: typer.Context, names: Published = None) -> None:
     """Make the capture triggers of published tables fit again: new partitions, another key, a restored database.
 
     The ticker does the same by itself within a second or two; without names every published table is looked at.
@@ -176,7 +180,7 @@ def execute(
 
 
 @app.command(epilog="Example: londiste_lite replica.ini provider check")
-def check(ctx: typer.Context, names: Names = None, json: Json = False) -> None:
+def check(ctx: typer.Context, names: Published = None, json: Json = False) -> None:
     """Look for what would keep changes from the subscribers: queue, ticker, triggers, keys; exit code 4 if found."""
     settings = ctx.obj.londiste()
     with opened(settings.provider_db, settings.job_name, "provider") as db:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from londiste_lite import output
+from londiste_lite import completion, output
 from londiste_lite.context import Context
 from londiste_lite.errors import DifferencesFound, LondisteError, UsageError
 from londiste_lite.names import TableName
@@ -23,7 +23,10 @@ def register(app: typer.Typer) -> None:
     @app.command("repair", epilog="Example: londiste_lite replica.ini repair entry --apply")
     def repair_command(
         ctx: typer.Context,
-        tables: Annotated[list[str] | None, typer.Argument(help="Names or globs; all tables without.")] = None,
+        tables: Annotated[
+            list[str] | None,
+            typer.Argument(help="Names or globs; all tables without.", autocompletion=completion.subscribed_tables),
+        ] = None,
         apply: Annotated[bool, typer.Option("--apply", help="Run the SQL, then compare again.")] = False,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print, which is the default.")] = False,
         fix_file: Annotated[

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from londiste_lite import copies, foreign_keys, output, registration, roles, schema, subscribed, user_triggers
+from londiste_lite import (
+    completion,
+    copies,
+    foreign_keys,
+    output,
+    registration,
+    roles,
+    schema,
+    subscribed,
+    user_triggers,
+)
 from londiste_lite.errors import RegistrationError, UsageError
 from londiste_lite.preflight import subscriber_side
 from londiste_lite.sides import both, opened
@@ -16,6 +26,14 @@ from londiste_lite.subscription import AddOptions
 app = typer.Typer(help="What the subscriber takes: tables, sequences, copies.", no_args_is_help=True)
 
 Names = Annotated[list[str] | None, typer.Argument(help="Names or globs, for example entry, sales.*.")]
+Published = Annotated[
+    list[str] | None,
+    typer.Argument(help="Names or globs, for example entry, sales.*.", autocompletion=completion.published_tables),
+]
+Subscribed = Annotated[
+    list[str] | None,
+    typer.Argument(help="Names or globs, for example entry, sales.*.", autocompletion=completion.subscribed_tables),
+]
 All = Annotated[bool, typer.Option("--all", help="Everything there is.")]
 Force = Annotated[bool, typer.Option("--force", help="Go on where a check would stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -63,7 +81,7 @@ def install(
 @app.command(epilog="Example: londiste_lite replica.ini subscriber add entry")
 def add(
     ctx: typer.Context,
-    names: Names = None,
+    names: Published = None,
     everything: All = False,
     expect_sync: Annotated[bool, typer.Option("--expect-sync", help="The rows are there already: no copy.")] = False,
     skip_truncate: Annotated[bool, typer.Option("--skip-truncate", help="The first copy keeps the rows.")] = False,
@@ -100,7 +118,7 @@ def add(
 
 
 @app.command(epilog="Example: londiste_lite replica.ini subscriber remove entry")
-def remove(ctx: typer.Context, names: Names = None, everything: All = False) -> None:
+def remove(ctx: typer.Context, names: Subscribed = None, everything: All = False) -> None:
     """End the subscription of tables; their rows stay."""
     settings = ctx.obj.londiste()
     patterns = _patterns(names, everything, "table")
@@ -169,7 +187,7 @@ def missing(ctx: typer.Context, json: Json = False) -> None:
 @app.command(epilog="Example: londiste_lite replica.ini subscriber resync entry")
 def resync(
     ctx: typer.Context,
-    names: Names = None,
+    names: Subscribed = None,
     everything: All = False,
     force: Annotated[bool, typer.Option("--force", help="Every table, when none is named.")] = False,
     truncate: Annotated[
@@ -281,7 +299,7 @@ def restore_triggers(
 
 
 @app.command(epilog="Example: londiste_lite replica.ini subscriber check")
-def check(ctx: typer.Context, names: Names = None, json: Json = False) -> None:
+def check(ctx: typer.Context, names: Subscribed = None, json: Json = False) -> None:
     """Look for what would stop or spoil replication: columns, types, keys, rights, triggers; exit code 4 if found."""
     settings = ctx.obj.londiste()
     with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):

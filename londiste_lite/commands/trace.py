@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from londiste_lite import output
+from londiste_lite import completion, output
 from londiste_lite.sides import both
 
 
@@ -16,7 +16,12 @@ def register(app: typer.Typer) -> None:
     @app.command(epilog="Example: londiste_lite replica.ini trace orders 4711")
     def trace(
         ctx: typer.Context,
-        table: Annotated[str, typer.Argument(help="A table, for example orders, sales.orders.")],
+        table: Annotated[
+            str,
+            typer.Argument(
+                help="A table, for example orders, sales.orders.", autocompletion=completion.subscribed_tables
+            ),
+        ],
         key: Annotated[list[str], typer.Argument(help="The key of a row, one value for each of its columns.")],
         json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:

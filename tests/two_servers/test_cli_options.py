@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.fixtures.cli import Site, until
+from tests.fixtures.in_process import Call
 
 
 def test_key__instead_of_a_primary_key(site: Site) -> None:
@@ -163,3 +166,22 @@ def test_resync__of_a_table_in_any_state(site: Site) -> None:
     site.run("subscriber", "resync", "entry")
     site.once()
     site.assert_equal("entry")
+
+
+def test_completion__offers_names_of_tables(site: Site, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.both('create table entry (id int primary key); create table "Two words" (id int primary key)')
+    site.both("create schema sales; create table sales.entry (id int primary key)")
+    call(site.cli.folder, "replica.ini", "provider", "add", "--all")
+    call(site.cli.folder, "replica.ini", "subscriber", "add", "*.entry")
+
+    def offered(words: str) -> list[str]:
+        with monkeypatch.context() as patch:
+            patch.setenv("_LONDISTE_LITE_COMPLETE", "complete_bash")
+            patch.setenv("COMP_WORDS", f"londiste_lite {words}")
+            patch.setenv("COMP_CWORD", str(len(words.split(" "))))
+            return call(site.cli.folder).out.splitlines()
+
+    assert offered("replica.ini subscriber add ") == ["Two words", "entry", "sales.entry"]
+    assert offered("replica.ini subscriber resync --force ") == ["entry", "sales.entry"]
+    assert offered("replica.ini compare entry s") == ["sales.entry"]
+    assert offered("replica.ini provider remove public.") == ["public.Two words", "public.entry"]

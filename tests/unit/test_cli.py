@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from londiste_lite import __version__
+from londiste_lite import __version__, cli
 
 LONDISTE = "[londiste]\nprovider_db = dbname=a\nsubscriber_db = dbname=b\npgq_queue_name = q\n"
 TICKER = "[pgqadm]\ndb = dbname=a\n"
@@ -141,16 +141,55 @@ def test_notes__go_to_standard_error_once_and_not_with_quiet() -> None:
     assert "no pidfile" not in quiet
 
 
-def test_completion__offers_commands() -> None:
-    environment = {
-        **os.environ,
-        "_LONDISTE_LITE_COMPLETE": "complete_bash",
-        "COMP_WORDS": "londiste_lite replica.ini prov",
-        "COMP_CWORD": "2",
-    }
-    path = Path(sys.executable).parent / "londiste_lite"
-    done = subprocess.run([str(path)], capture_output=True, text=True, timeout=60, check=False, env=environment)
-    assert done.stdout.split() == ["provider"]
+def test_completion__in_bash_for_every_name_of_the_program() -> None:
+    script = """
+        ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); $shell_function "$1"; echo "${COMPREPLY[*]}"; }
+        for program in londiste_lite londiste.py pgqadm.py; do
+            source <("$program" --show-completion)
+            shell_function=$(complete -p "$program" | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+            ask "$program" -v replica.ini subscriber resync --tr
+        done
+        ask pgqadm.py repl
+        ask pgqadm.py replica.ini prov
+    """
+    bin_folder = str(Path(sys.executable).parent)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"},
+    )
+    assert (done.stdout.splitlines(), done.stderr) == (["--truncate"] * 3 + ["replica.ini", "provider"], "")
+
+
+@pytest.mark.parametrize("program", ["londiste_lite", "londiste.py", "pgqadm.py"])
+def test_completion__in_other_shells(
+    program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asked(shell: str, words: str, action: str = "get-args") -> str:
+        with monkeypatch.context() as patch:
+            patch.setenv(f"_{program}_COMPLETE".upper(), f"complete_{shell}")
+            patch.setenv("_TYPER_COMPLETE_ARGS", f"{program} {words}")
+            patch.setenv("_TYPER_COMPLETE_FISH_ACTION", action)
+            cli.main([], program)
+        return capsys.readouterr().out
+
+    assert '"remove-seq":"End the subscription of sequences' in asked("zsh", "replica.ini subscriber re")
+    assert asked("zsh", "repl") == "_arguments '*: :((\"replica.ini\"))'\n"
+    assert [line.split("\t")[0] for line in asked("fish", "replica.ini status --w").splitlines()] == ["--watch"]
+
+
+def test_completion__of_names_says_nothing_when_they_cannot_be_had(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_LONDISTE_LITE_COMPLETE", "complete_bash")
+    for ini in ("replica.ini", "none.ini", "ticker.ini"):
+        monkeypatch.setenv("COMP_WORDS", f"londiste_lite {ini} compare e")
+        monkeypatch.setenv("COMP_CWORD", "3")
+        cli.main([], "londiste_lite")
+        assert "".join(capsys.readouterr()).strip() == ""
 
 
 def test_odd_words__in_a_terminal_of_another_encoding() -> None:

@@ -51,7 +51,16 @@ LAYERS: dict[str, set[str]] = {
             "nodes",
         ),
     },
-    "4 terminal and process": {"output", "daemon", "signals", "metrics", "status_screen", "context", "arguments"},
+    "4 terminal and process": {
+        "output",
+        "daemon",
+        "signals",
+        "metrics",
+        "status_screen",
+        "context",
+        "arguments",
+        "completion",
+    },
     "5 commands": {"commands"},
     "6 wiring": {"cli", "error_boundary", "man_page", "manual", "pgq", "__main__"},
 }
