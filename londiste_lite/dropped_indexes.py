@@ -85,6 +85,16 @@ def pending(db: Database, tables: Collection[TableName] | None = None) -> list[D
     return [one for one in found if tables is None or one.table in tables]
 
 
+def not_made(db: Database) -> dict[TableName, str]:
+    """Return, by the subscriber's table, why indexes could not be made again, and the statements that make them."""
+    found: dict[TableName, str] = {}
+    for table, index, error, statements in db.rows("dropped_indexes.not_made"):
+        name = QualifiedName.parse(table)
+        text = f'index "{index}" could not be made again: {error}; to make it: {statements}'
+        found[name] = f"{found[name]}; {text}" if name in found else text
+    return found
+
+
 def restore(db: Database, index: DroppedIndex, lock_timeout: float) -> bool:
     """Make one index again; return False, with the reason in the log and in the database, when that fails.
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from londiste_lite import claims, event_queue, locks, pausing, sequences, subscribed
+from londiste_lite import claims, dropped_indexes, event_queue, locks, pausing, sequences, subscribed
 from londiste_lite.claims import Claim, UnknownNode
 from londiste_lite.copies import UnderWay, copies_asked_for, copies_under_way
 from londiste_lite.db import Database
@@ -23,7 +23,8 @@ MOST_COUNTED = 1_000_000
 
 @dataclass(frozen=True)
 class TableStatus:
-    """One subscribed table; `error` says why it does not go on, `copy` how far the copy of a big table is."""
+    """One subscribed table; `error` says why it does not go on, or which of its indexes could not be made again; `copy`
+    how far the copy of a big table is."""
 
     name: str
     state: str
@@ -111,6 +112,7 @@ def status(
     )
     names = subscribed.sequences(subscriber, queue_name)
     under_way = copies_under_way(subscriber, queue_name)
+    without = dropped_indexes.not_made(subscriber)
     return Status(
         queue=queue_name,
         consumer=consumer,
@@ -124,7 +126,7 @@ def status(
         paused=pausing.find(subscriber, consumer) is not None,
         parked=_parked(claims.find(provider, queue_name, consumer)),
         unknown_nodes=claims.unknown_nodes(provider, queue_name),
-        tables=[_table_status(t, under_way.get(t.table)) for t in tables],
+        tables=[_table_status(t, under_way.get(t.table), without.get(t.local)) for t in tables],
         sequences=_sequence_status(provider, subscriber, names),
         last_error=stored.last_error if stored else None,
     )
@@ -169,7 +171,7 @@ def _backlog(
     return int(count), round(max(0.0, float(age)), 3)
 
 
-def _table_status(table: subscribed.Subscribed, copy: UnderWay | None) -> TableStatus:
+def _table_status(table: subscribed.Subscribed, copy: UnderWay | None, without: str | None) -> TableStatus:
     return TableStatus(
         name=str(table.table),
         state=table.state.shown,
@@ -178,7 +180,7 @@ def _table_status(table: subscribed.Subscribed, copy: UnderWay | None) -> TableS
         rows_deleted=table.deleted,
         conflicts=table.conflicts,
         parked=table.parked,
-        error=table.error,
+        error="; ".join(text for text in (table.error, without) if text) or None,
         copy=copy,
     )
 

@@ -10,6 +10,7 @@ import typer
 from londiste_lite import (
     completion,
     copies,
+    dropped_indexes,
     foreign_keys,
     output,
     registration,
@@ -134,8 +135,12 @@ def tables(ctx: typer.Context, json: Json = False) -> None:
     with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
         registration.restore_indexes(db, settings.consumer, settings.lock_timeout)
         found = subscribed.tables(db, settings.queue)
+        without = dropped_indexes.not_made(db)
     if json:
-        output.json([{"name": str(t.table), "state": t.state.shown, "error": t.error, "held": t.held} for t in found])
+        errors = {t.table: "; ".join(each for each in (t.error, without.get(t.local)) if each) or None for t in found}
+        output.json(
+            [{"name": str(t.table), "state": t.state.shown, "error": errors[t.table], "held": t.held} for t in found]
+        )
     else:
         output.table_states([(str(t.table), t.state.shown) for t in found])
 

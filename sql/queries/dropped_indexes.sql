@@ -75,6 +75,23 @@ select table_name, index_name, index_def, tablespace, extras, error
 from londiste.subscriber_pending_indexes
 order by table_name, index_name
 
+-- name: not_made
+-- Not one that somebody has made by hand since.
+select p.table_name, p.index_name, p.error,
+       pg_catalog.concat_ws('; ', nullif(p.index_def, ''), nullif(p.extras, ''))
+from londiste.subscriber_pending_indexes p
+where p.error is not null
+  and not (p.index_def <> ''
+           and exists (select
+                         from pg_catalog.pg_index x
+                              join pg_catalog.pg_class c on c.oid = x.indexrelid
+                              join pg_catalog.pg_class t on t.oid = x.indrelid
+                              join pg_catalog.pg_namespace n on n.oid = t.relnamespace
+                        where c.relname = p.index_name
+                          and x.indisvalid
+                          and n.nspname || '.' || t.relname = p.table_name))
+order by p.table_name, p.index_name
+
 -- name: claim
 select index_def, tablespace, extras
 from londiste.subscriber_pending_indexes

@@ -185,3 +185,34 @@ def test_completion__offers_names_of_tables(site: Site, call: Call, monkeypatch:
     assert offered("replica.ini subscriber resync --force ") == ["entry", "sales.entry"]
     assert offered("replica.ini compare entry s") == ["sales.entry"]
     assert offered("replica.ini provider remove public.") == ["public.Two words", "public.entry"]
+
+
+def test_index__that_cannot_be_made_again_is_shown(site: Site, call: Call) -> None:
+    site.both("create table entry (id int primary key, item text); insert into entry values (1, 'pear'), (2, 'pear')")
+    site.subscriber.script(
+        """insert into londiste.subscriber_pending_indexes (table_name, index_name, index_def)
+           values ('public.entry', 'Unique!', 'create unique index "Unique!" on public.entry (item)')"""
+    )
+    call(site.cli.folder, "replica.ini", "provider", "add", "entry")
+    call(site.cli.folder, "replica.ini", "subscriber", "add", "entry", "--expect-sync")
+
+    def shown() -> list[str | None]:
+        (table,) = call(site.cli.folder, "replica.ini", "subscriber", "tables", "--json").json()
+        (same,) = call(site.cli.folder, "replica.ini", "status", "--json").json()["tables"]
+        assert table["state"] == same["state"] == "ok"
+        return [table["error"], same["error"]]
+
+    error, same = shown()
+    assert error is not None
+    assert error == same
+    assert error.startswith('index "Unique!" could not be made again: ')
+    assert error.endswith('; to make it: create unique index "Unique!" on public.entry (item)')
+    assert "pear" not in error  # a row's values are not for everybody who may see a status
+    assert 'index "Unique!" could not be' in call(site.cli.folder, "replica.ini", "status").out
+    site.subscriber.script("delete from entry where id = 2")
+    # Made by hand: nothing is wrong any more, whoever notices first.
+    site.subscriber.script('create unique index "Unique!" on entry (item)')
+    (table,) = call(site.cli.folder, "replica.ini", "status", "--json").json()["tables"]
+    assert table["error"] is None
+    assert shown() == [None, None]
+    assert site.subscriber.run("select index_name from londiste.subscriber_pending_indexes") == []
