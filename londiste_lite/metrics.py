@@ -195,7 +195,7 @@ def _of_status(status: Status, what: Scraped) -> Iterator[Metric]:
             family.add_metric(what.labels, float(value))
         yield family
     rows = _family("counter", "londiste_rows", "Rows applied since the table was added.", ("table", "operation"))
-    conflicts = _family("counter", "londiste_conflicts", "Events that met another row state.", ("table",))
+    conflicts = _family("counter", "londiste_conflicts", "Events that met another row state.", ("table", "kind"))
     parked = _family("gauge", "londiste_parked_rows", "Rows that are set aside.", ("table",))
     state = _family("gauge", "londiste_table_state", "1 for the state that the table is in.", ("table", "state"))
     errors = _family("gauge", "londiste_table_error", "1 when the table has an error, see status.", ("table",))
@@ -203,7 +203,8 @@ def _of_status(status: Status, what: Scraped) -> Iterator[Metric]:
         counts = {"insert": table.rows_inserted, "update": table.rows_updated, "delete": table.rows_deleted}
         for operation, count in counts.items():
             rows.add_metric([*what.labels, table.name, operation], count)
-        conflicts.add_metric([*what.labels, table.name], table.conflicts)
+        for kind, count in table.conflict_kinds.items():
+            conflicts.add_metric([*what.labels, table.name, kind], count)
         parked.add_metric([*what.labels, table.name], table.parked)
         errors.add_metric([*what.labels, table.name], float(table.error is not None))
         for each in sorted({*STATES, table.state}):

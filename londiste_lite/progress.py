@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from londiste_lite import claims, dropped_indexes, event_queue, locks, pausing, sequences, subscribed
+from londiste_lite import claims, conflicts, dropped_indexes, event_queue, locks, pausing, sequences, subscribed
 from londiste_lite.claims import Claim, UnknownNode
+from londiste_lite.conflicts import Counted
 from londiste_lite.copies import UnderWay, copies_asked_for, copies_under_way
 from londiste_lite.db import Database
 from londiste_lite.event_queue import Queue, Tick
@@ -24,7 +25,10 @@ MOST_COUNTED = 1_000_000
 @dataclass(frozen=True)
 class TableStatus:
     """One subscribed table; `error` says why it does not go on, or which of its indexes could not be made again; `copy`
-    how far the copy of a big table is."""
+    how far the copy of a big table is.
+
+    `conflict_kinds` has the conflicts by kind (insert, update, delete), `conflict_keys` some of the last keys of each.
+    """
 
     name: str
     state: str
@@ -35,6 +39,8 @@ class TableStatus:
     parked: int
     error: str | None
     copy: UnderWay | None = None
+    conflict_kinds: dict[str, int] = field(default_factory=lambda: dict.fromkeys(conflicts.MEETING, 0))
+    conflict_keys: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,7 @@ def status(
     names = subscribed.sequences(subscriber, queue_name)
     under_way = copies_under_way(subscriber, queue_name)
     without = dropped_indexes.not_made(subscriber)
+    met = conflicts.by_table(subscriber, queue_name)
     return Status(
         queue=queue_name,
         consumer=consumer,
@@ -126,7 +133,7 @@ def status(
         paused=pausing.find(subscriber, consumer) is not None,
         parked=_parked(claims.find(provider, queue_name, consumer)),
         unknown_nodes=claims.unknown_nodes(provider, queue_name),
-        tables=[_table_status(t, under_way.get(t.table), without.get(t.local)) for t in tables],
+        tables=[_table_status(t, under_way.get(t.table), without.get(t.local), met.get(t.table, [])) for t in tables],
         sequences=_sequence_status(provider, subscriber, names),
         last_error=stored.last_error if stored else None,
     )
@@ -171,7 +178,9 @@ def _backlog(
     return int(count), round(max(0.0, float(age)), 3)
 
 
-def _table_status(table: subscribed.Subscribed, copy: UnderWay | None, without: str | None) -> TableStatus:
+def _table_status(
+    table: subscribed.Subscribed, copy: UnderWay | None, without: str | None, met: list[Counted]
+) -> TableStatus:
     return TableStatus(
         name=str(table.table),
         state=table.state.shown,
@@ -182,6 +191,8 @@ def _table_status(table: subscribed.Subscribed, copy: UnderWay | None, without: 
         parked=table.parked,
         error="; ".join(text for text in (table.error, without) if text) or None,
         copy=copy,
+        conflict_kinds=dict.fromkeys(conflicts.MEETING, 0) | {m.kind: m.count for m in met},
+        conflict_keys={m.kind: list(m.keys) for m in met},
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from londiste_lite.conflicts import MEETING
 from londiste_lite.progress import CopyStatus, Status, TableStatus
 from londiste_lite.progress_report import Pace, size_text
 
@@ -121,8 +122,19 @@ def _tables(status: Status, copies: dict[str, CopyStatus], width: int, history: 
             line.append((_counts(table, history), ""))
             line.append((f" {table.conflicts:>9,}", "yellow" if table.conflicts else ""))
         lines.append(line)
+        lines += [[(_fit(text, width), "yellow")] for text in conflict_lines(table)]
         if table.parked:
             lines.append([(f"  {table.parked:,} rows are set aside, see `parked list`", "yellow")])
+    return lines
+
+
+def conflict_lines(table: TableStatus) -> list[str]:
+    """Return a line for each kind of conflict that the table has seen, with the last keys."""
+    lines = []
+    for kind, count in table.conflict_kinds.items():
+        if count:
+            keys = ", ".join(table.conflict_keys.get(kind, []))
+            lines.append(f"  {count:,} {kind}s {MEETING[kind]}{f', last keys: {keys}' if keys else ''}")
     return lines
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from londiste_lite import table_state
+from londiste_lite import conflicts, table_state
+from londiste_lite.conflicts import Conflicts
 from londiste_lite.db import Database
 from londiste_lite.names import QualifiedName, SequenceName, TableName
 from londiste_lite.table_state import TableState
@@ -50,7 +51,7 @@ class RowCounts:
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
-    conflicts: int = 0
+    conflicts: Conflicts = field(default_factory=Conflicts)
 
     @property
     def total(self) -> int:
@@ -178,7 +179,7 @@ def clear_errors(db: Database, queue: str) -> None:
 
 def count_rows(db: Database, queue: str, counts: dict[TableName, RowCounts]) -> None:
     """Add what a batch changed to the stored counts, in the batch's transaction."""
-    found = {name: c for name, c in counts.items() if c.total or c.conflicts}
+    found = {name: c for name, c in counts.items() if c.total or c.conflicts.total}
     if not found:
         return
     db.rows(
@@ -188,8 +189,9 @@ def count_rows(db: Database, queue: str, counts: dict[TableName, RowCounts]) -> 
         inserted=[c.inserted for c in found.values()],
         updated=[c.updated for c in found.values()],
         deleted=[c.deleted for c in found.values()],
-        conflicts=[c.conflicts for c in found.values()],
+        conflicts=[c.conflicts.total for c in found.values()],
     )
+    conflicts.store(db, queue, {name: c.conflicts for name, c in found.items()})
 
 
 def sequences(db: Database, queue: str) -> list[SequenceName]:

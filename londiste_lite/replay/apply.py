@@ -13,6 +13,7 @@ from londiste_lite.db import Database
 from londiste_lite.errors import DatabaseError, SchemaDrift
 from londiste_lite.foreign_keys import parents_first
 from londiste_lite.names import TableName
+from londiste_lite.replay import conflict_sql
 from londiste_lite.replay.catalog import Catalog, Target
 from londiste_lite.replay.compact import Source, TableSql, insert_only
 from londiste_lite.replay.fetch import TypedStream
@@ -30,6 +31,10 @@ class DefinitionChanged(DatabaseError):
 
 class ForeignKeyCycle(DatabaseError):
     """tables reference each other in a circle, and this role cannot switch the checks off"""
+
+
+class _FewerThanExpected(Exception):
+    """a statement met fewer rows than the events say there are"""
 
 
 @dataclass
@@ -183,11 +188,19 @@ class BulkApply:
     def _delete(self, plan: TablePlan) -> None:
         if plan.plain_inserts or not any(t[0] == "D" for s in plan.sql.sources for t in s.types):
             return
-        if plan.sql.winners:
-            deleted, unexpected = self._db.run(plan.sql.delete())[0]
-        else:
-            deleted, unexpected = self._db.count(plan.sql.delete()), 0
-        plan.counts.conflicts += plan.expected_deletes - int(deleted) + int(unexpected)
+        if not plan.sql.winners:
+            try:
+                with self._db.savepoint():
+                    if self._db.count(conflict_sql.delete(plan.sql)) < plan.expected_deletes:
+                        raise _FewerThanExpected
+            except _FewerThanExpected:
+                pass  # once more, in the way that tells which keys
+            else:
+                return
+        text = conflict_sql.delete_and_tell(plan.sql, plan.expected_deletes)
+        deleted, unexpected, lost, met = self._db.run(text)[0]
+        plan.counts.conflicts.add("D", plan.expected_deletes - int(deleted), lost)
+        plan.counts.conflicts.add("I", int(unexpected), met)
 
     def _upsert(self, plan: TablePlan) -> None:
         if not plan.sql.sources:
@@ -195,7 +208,7 @@ class BulkApply:
         if plan.target.has_identity_always and not plan.plain_inserts:
             self._carefully(plan)
             return
-        conflicts = plan.counts.conflicts
+        conflicts = plan.counts.conflicts.copy()
         try:
             with self._db.savepoint():
                 if not plan.plain_inserts:
@@ -218,10 +231,14 @@ class BulkApply:
                 continue
             update = plan.sql.update(source)
             if update is None or self._db.count(update) < expected:
-                plan.counts.conflicts += self._db.count(plan.sql.insert_missing(source))
+                self._count_conflicts(plan, conflict_sql.insert_missing(plan.sql, source))
         for source in plan.sql.row_sources:
             if plan.inserts.get(source.number):
                 self._db.script(plan.sql.insert_new(source))
+
+    def _count_conflicts(self, plan: TablePlan, text: str) -> None:
+        for letter, count, keys in self._db.run(text):
+            plan.counts.conflicts.add(str(letter), int(count), keys)
 
     def _carefully(self, plan: TablePlan) -> None:
         """Delete every touched key first, then insert the final rows: no order of changes can then matter."""
@@ -230,7 +247,7 @@ class BulkApply:
             plan.plain_inserts = False
             self._compact(plan)
         plan.sql = replace(plan.sql, saved=self._catalog.made(plan.target.name, plan.sql.create_saved()))
-        plan.counts.conflicts += int(self._db.run(plan.sql.count_conflicts())[0][0])
+        self._count_conflicts(plan, conflict_sql.unexpected(plan.sql))
         self._db.script(plan.sql.save_and_delete())
         for source in plan.sql.sources:
             if any(t[0] != "D" for t in source.types):

@@ -96,14 +96,17 @@ class TableSql:
         return {t[0] for s in self.sources for t in s.types}
 
     @property
-    def _from(self) -> str:
+    def from_winners(self) -> str:
+        """The winners, as `w`."""
         return f"{self.winners or self.parsed} w"
 
     @property
-    def _first(self) -> str:
+    def first(self) -> str:
+        """The first operation that a winner's key saw."""
         return "w.first" if self.winners else "w.op"
 
-    def _match(self, table: str, winner: str) -> str:
+    def match(self, table: str, winner: str) -> str:
+        """The condition that a row of the table and a winner have the same key."""
         return " and ".join(
             f"{table}.{quote_ident(k.name)} {k.equality.operator} {winner}.k{n}" for n, k in enumerate(self.key, 1)
         )
@@ -112,7 +115,8 @@ class TableSql:
     def _keys(self) -> str:
         return ", ".join(f"k{n}" for n in range(1, len(self.key) + 1))
 
-    def _columns(self, source: Source) -> str:
+    def columns(self, source: Source) -> str:
+        """The columns that a source sets, as a list."""
         return ", ".join(quote_ident(c) for c in source.writable)
 
     def _key_number(self, source: Source, place: int) -> int | None:
@@ -137,30 +141,36 @@ class TableSql:
         cast = field.type if _held(field) != field.type else field.cast
         return f"w.r{source.number}c{place}" + (f"::{cast}" if cast else "")
 
-    def _values(self, source: Source) -> str:
+    def values(self, source: Source) -> str:
+        """The values of those columns out of the winner `w`."""
         return ", ".join(self._value(source, c) for c in source.writable)
 
-    def _where(self, *conditions: str | None) -> str:
+    def where(self, *conditions: str | None) -> str:
+        """A WHERE clause of those conditions that are not None."""
         found = " and ".join(c for c in conditions if c)
         return f" where {found}" if found else ""
 
     # Conditions that always hold are left out: the planner knows nothing of temporary tables and takes each for a
     # reason to expect few rows.
 
-    def _of(self, source: Source) -> str | None:
+    def of(self, source: Source) -> str | None:
         return f"w.src = {source.number}" if len(self.row_sources) > 1 else None
 
     @property
-    def _stays(self) -> str | None:
+    def goes(self) -> str | None:
+        return "w.op = 'D'" if self._operations != {"D"} else None
+
+    @property
+    def stays(self) -> str | None:
         return "w.op <> 'D'" if "D" in self._operations else None
 
     @property
     def _is_new(self) -> str | None:
-        return f"{self._first} = 'I'" if self._operations != {"I"} else None
+        return f"{self.first} = 'I'" if self._operations != {"I"} else None
 
     @property
-    def _was_there(self) -> str | None:
-        return f"{self._first} <> 'I'" if "I" in self._operations else None
+    def was_there(self) -> str | None:
+        return f"{self.first} <> 'I'" if "I" in self._operations else None
 
     def extra_columns(self, source: Source) -> list[str]:
         """Columns of the subscriber that the source does not set and that hold values of their own."""
@@ -225,27 +235,15 @@ class TableSql:
     def count_winners(self) -> str:
         """Counts by (deleted, expected to exist, source; 0 where there is only one)."""
         src = "w.src" if len(self.row_sources) > 1 else "0"
-        kinds = f"w.op = 'D', {self._first} <> 'I', {src}"
-        return f"select {kinds}, pg_catalog.count(*)::int8 from {self._from} group by 1, 2, 3"
+        kinds = f"w.op = 'D', {self.first} <> 'I', {src}"
+        return f"select {kinds}, pg_catalog.count(*)::int8 from {self.from_winners} group by 1, 2, 3"
 
     def insert_all(self, source: Source) -> str:
         """Plain INSERT of an insert-only source, straight from the stage."""
         values = ", ".join(source.value("s.r", c) for c in source.writable)
         return (
-            f"insert into {self.table.name.quoted} ({self._columns(source)}) overriding system value "
+            f"insert into {self.table.name.quoted} ({self.columns(source)}) overriding system value "
             f"select {values} from {source.rows(self.after)} s"
-        )
-
-    def delete(self) -> str:
-        """DELETE of the keys whose last event is a delete. Where winners were made, it gives how many of them the batch
-        had not inserted itself, and how many it had."""
-        last = "w.op = 'D'" if self._operations != {"D"} else None
-        text = f"delete from {self.table.target} t using {self._from}{self._where(last, self._match('t', 'w'))}"
-        if not self.winners:
-            return text
-        return (
-            f"with gone as ({text} returning w.first) select pg_catalog.count(*) filter (where first <> 'I'), "
-            "pg_catalog.count(*) filter (where first = 'I') from gone"
         )
 
     def update(self, source: Source) -> str | None:
@@ -255,22 +253,17 @@ class TableSql:
         if not changed:
             return None
         sets = ", ".join(f"{quote_ident(c)} = {self._value(source, c)}" for c in changed)
-        where = self._where(self._stays, self._was_there, self._of(source), self._match("t", "w"))
-        return f"update {self.table.target} t set {sets} from {self._from}{where}"
+        where = self.where(self.stays, self.was_there, self.of(source), self.match("t", "w"))
+        return f"update {self.table.target} t set {sets} from {self.from_winners}{where}"
 
     def insert_new(self, source: Source) -> str:
         """INSERT of the keys that the batch itself inserted."""
-        return self._insert(source, self._stays, self._is_new)
-
-    def insert_missing(self, source: Source) -> str:
-        """INSERT of the keys that should have been there and are not."""
-        absent = f"not exists (select 1 from {self.table.target} t where {self._match('t', 'w')})"
-        return self._insert(source, self._stays, self._was_there, absent)
+        return self._insert(source, self.stays, self._is_new)
 
     def _insert(self, source: Source, *conditions: str | None) -> str:
         return (
-            f"insert into {self.table.name.quoted} ({self._columns(source)}) overriding system value "
-            f"select {self._values(source)} from {self._from}{self._where(self._of(source), *conditions)}"
+            f"insert into {self.table.name.quoted} ({self.columns(source)}) overriding system value "
+            f"select {self.values(source)} from {self.from_winners}{self.where(self.of(source), *conditions)}"
         )
 
     # --- events that the provider sends as columns ----------------------------------------------------------
@@ -288,16 +281,9 @@ class TableSql:
 
     def copy_all(self, source: Source) -> str:
         """COPY of the rows of an insert-only source straight into the table."""
-        return f"copy {self.table.name.quoted} ({self._columns(source)}) from stdin"
+        return f"copy {self.table.name.quoted} ({self.columns(source)}) from stdin"
 
     # --- the careful way, for batches whose order of changes trips over a secondary unique index ------------
-
-    def count_conflicts(self) -> str:
-        """How many of the keys that stay are in another state than their first event expects."""
-        return (
-            f"select pg_catalog.count(*)::int8 from {self._from} where w.op <> 'D' and ({self._first} = 'I') = "
-            f"exists (select 1 from {self.table.target} t where {self._match('t', 'w')})"
-        )
 
     def create_saved(self) -> str:
         """DDL of the table that keeps whole old rows for the transaction, its name left as `{name}`."""
@@ -311,7 +297,7 @@ class TableSql:
         names = ", ".join(quote_ident(c.name) for c in self.table.columns if not c.generated)
         listed = ", ".join(f"t.{quote_ident(c.name)}" for c in self.table.columns if not c.generated)
         return (
-            f"with gone as (delete from {self.table.target} t using {self._from} where {self._match('t', 'w')} "
+            f"with gone as (delete from {self.table.target} t using {self.from_winners} where {self.match('t', 'w')} "
             f"returning {listed}) insert into {self.saved} ({names}) select {names} from gone"
         )
 
@@ -319,15 +305,15 @@ class TableSql:
         """INSERT of every final row, with the values that only the subscriber has taken from the old row."""
         extra = self.extra_columns(source)
         old = [quote_ident(c) for c in extra]
-        had = f"exists (select 1 from {self.saved} o where {self._match('o', 'w')})"
-        plain = " and ".join(c for c in ("w.op <> 'D'", self._of(source)) if c)
-        names = ", ".join([self._columns(source), *old])
-        values = ", ".join([self._values(source), *(f"o.{c}" for c in old)])
+        had = f"exists (select 1 from {self.saved} o where {self.match('o', 'w')})"
+        plain = " and ".join(c for c in ("w.op <> 'D'", self.of(source)) if c)
+        names = ", ".join([self.columns(source), *old])
+        values = ", ".join([self.values(source), *(f"o.{c}" for c in old)])
         return (
             f"insert into {self.table.name.quoted} ({names}) overriding system value select {values} "
-            f"from {self._from} join {self.saved} o on {self._match('o', 'w')} where {plain}; "
-            f"insert into {self.table.name.quoted} ({self._columns(source)}) overriding system value "
-            f"select {self._values(source)} from {self._from} where {plain} and not {had}"
+            f"from {self.from_winners} join {self.saved} o on {self.match('o', 'w')} where {plain}; "
+            f"insert into {self.table.name.quoted} ({self.columns(source)}) overriding system value "
+            f"select {self.values(source)} from {self.from_winners} where {plain} and not {had}"
         )
 
 

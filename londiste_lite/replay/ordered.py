@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from londiste_lite.conflicts import KINDS, MOST_KEYS
 from londiste_lite.db import Database
 from londiste_lite.names import TableName, quote_ident, quote_literal
+from londiste_lite.replay import conflict_sql
 from londiste_lite.replay.apply import TablePlan, build_plans
 from londiste_lite.replay.catalog import Catalog
 from londiste_lite.replay.compact import Source
@@ -19,6 +21,9 @@ from londiste_lite.replay.stage import STAGE, Group
 from londiste_lite.subscribed import RowCounts, Subscribed
 
 FUNCTION = 'pg_temp."londiste_ordered"'
+
+# Of what events expect: per table the counts of conflicts stand in this order.
+_LETTERS = tuple(KINDS)
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,10 @@ def apply(
     if not plans:
         return {}
     catalog.once(function_text(plans))
-    for table, conflicts in db.run(f"select t, n from {FUNCTION}() f (t, n)"):
-        plans[int(table)].counts.conflicts += int(conflicts)
+    for place, count, ring in db.run(f"select i, n, k from {FUNCTION}() f (i, n, k)"):
+        table, letter = divmod(int(place), len(_LETTERS))
+        last_first = [ring[(int(count) - 1 - n) % MOST_KEYS] for n in range(min(int(count), MOST_KEYS))]
+        plans[table].counts.conflicts.add(_LETTERS[letter], int(count), last_first)
     return {plan.target.name: plan.counts for plan in plans}
 
 
@@ -70,8 +77,8 @@ def function_text(plans: list[TablePlan]) -> str:
     tag = "$londiste$"
     while tag in body:
         tag = f"$_{tag[1:]}"
-    return f"""create or replace function {FUNCTION}() returns table (londiste_t int4, londiste_n int8)
-language plpgsql as {tag}{body}{tag}"""
+    return f"""create or replace function {FUNCTION}()
+returns table (londiste_i int4, londiste_n int8, londiste_k text[]) language plpgsql as {tag}{body}{tag}"""
 
 
 def _body(plans: list[TablePlan], variables: list[str], cases: str, steps: str, names: str, only: str) -> str:
@@ -79,7 +86,9 @@ def _body(plans: list[TablePlan], variables: list[str], cases: str, steps: str, 
 #variable_conflict use_column
 declare
     londiste_event record;
-    londiste_conflicts int8[] := pg_catalog.array_fill(0::int8, array[{len(plans)}]);
+    londiste_conflicts int8[] := pg_catalog.array_fill(0::int8, array[{len(plans) * len(_LETTERS)}]);
+    londiste_keys text[] := pg_catalog.array_fill(null::text, array[{len(plans) * len(_LETTERS) * MOST_KEYS}]);
+    londiste_place int4;
     londiste_names text[] := array[{names}]::text[];
     londiste_message text; londiste_detail text; londiste_constraint text;
     {" ".join(variables)}
@@ -90,8 +99,9 @@ begin
     loop
         {steps} end if;
     end loop;
-    return query select (n - 1)::int4, londiste_conflicts[n]
-                 from pg_catalog.generate_series(1, {len(plans)}) n;
+    return query select n - 1, londiste_conflicts[n], londiste_keys[(n - 1) * {MOST_KEYS} + 1 : n * {MOST_KEYS}]
+                 from pg_catalog.generate_series(1, {len(plans) * len(_LETTERS)}) n
+                 where londiste_conflicts[n] > 0;
 exception when others then
     get stacked diagnostics londiste_message = message_text, londiste_detail = pg_exception_detail,
                             londiste_constraint = constraint_name;
@@ -105,12 +115,13 @@ def _row_body(plan: TablePlan, source: Source, number: int, variable: str) -> st
     """Statements for one event of one source: its row is parsed into `variable` first."""
     table = plan.target.table
     keys = {k.name for k in plan.target.key if k.equality.exact}
-    count = f"londiste_conflicts[{number + 1}] := londiste_conflicts[{number + 1}] + 1;"
+    key = conflict_sql.key_text([source.value(variable, k.name) for k in plan.target.key])
+    count = {letter: _count(number * len(_LETTERS) + n, key) for n, letter in enumerate(_LETTERS, 1)}
     match = " and ".join(
         f"t.{quote_ident(k.name)} {k.equality.operator} {source.value(variable, k.name)}" for k in plan.target.key
     )
     exists = f"exists (select 1 from {table.target} t where {match})"
-    delete = f"delete from {table.target} t where {match}; if not found then {count} end if;"
+    delete = f"delete from {table.target} t where {match}; if not found then {count['D']} end if;"
     insert = (
         f"insert into {table.name.quoted} ({', '.join(quote_ident(c) for c in source.writable)}) "
         f"overriding system value values ({', '.join(source.value(variable, c) for c in source.writable)});"
@@ -125,12 +136,21 @@ def _row_body(plan: TablePlan, source: Source, number: int, variable: str) -> st
         update = f"perform 1 from {table.target} t where {match}{same};"
     if fixed:
         update += f" if not found then {_replace_row(plan, source, variable, match)} end if;"
-    upsert = f"{update} if not found then {count} {insert} end if;"
-    careful = f"if {exists} then {count} {update} else {insert} end if;"
+    upsert = f"{update} if not found then {count['U']} {insert} end if;"
+    careful = f"if {exists} then {count['I']} {update} else {insert} end if;"
     body = f"{variable} := londiste_event.data::{source.row_type}; "
     return (
         f"{body} if londiste_event.op = 'D' then {delete} elsif londiste_event.op = 'I' then {careful} "
         f"else {upsert} end if;"
+    )
+
+
+def _count(place: int, key: str) -> str:
+    """Statements that count a conflict at a place of the array, and keep its key in the ring of the last ones."""
+    counter = f"londiste_conflicts[{place}]"
+    return (
+        f"londiste_place := {(place - 1) * MOST_KEYS + 1} + ({counter} % {MOST_KEYS})::int4; "
+        f"{counter} := {counter} + 1; londiste_keys[londiste_place] := {key};"
     )
 
 

@@ -400,4 +400,4 @@ def add_counts(total: dict[TableName, RowCounts], more: Mapping[TableName, RowCo
         found.inserted += counts.inserted
         found.updated += counts.updated
         found.deleted += counts.deleted
-        found.conflicts += counts.conflicts
+        found.conflicts.update(counts.conflicts)

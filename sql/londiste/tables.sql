@@ -54,6 +54,18 @@ create table if not exists londiste.subscriber_table (
     primary key (queue_name, table_name)
 ) with (fillfactor = 50);
 
+-- Subscriber: events that met another row state than they expected, by kind; they go with the table's subscription.
+create table if not exists londiste.conflict (
+    queue_name      text not null,
+    table_name      text not null,
+    kind            text not null,                  -- insert (met a row), update, delete (met none)
+    events          int8 not null,
+    last_keys       text[] not null,                -- some of the last keys, the newest first
+    last_seen       timestamptz not null default now(),
+    primary key (queue_name, table_name, kind),
+    foreign key (queue_name, table_name) references londiste.subscriber_table on delete cascade
+);
+
 -- Subscriber: events that could not be applied, and later ones of their keys, which wait behind them.
 create table if not exists londiste.parked_event (
     queue_name      text not null,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.pair import Pair, both_modes
+from londiste_lite import conflicts, progress, registration
+from londiste_lite.names import TableName
+from londiste_lite.progress import Status
+from londiste_lite.status_screen import screen
+from tests.fixtures.pair import CONSUMER, QUEUE, Pair, both_modes
 
 ENTRY = "create table entry (id int primary key, item text, price int)"
 
@@ -18,6 +22,15 @@ def synced(pair: Pair, mode: str) -> Pair:
     return pair
 
 
+def met(pair: Pair, table: str = "entry") -> dict[str, tuple[int, set[str]]]:
+    found = conflicts.by_table(pair.subscriber, QUEUE)[TableName("public", table)]
+    return {one.kind: (one.count, set(one.keys)) for one in found}
+
+
+def status_of(pair: Pair) -> Status:
+    return progress.status(pair.provider, pair.subscriber, QUEUE, CONSUMER, None)
+
+
 @both_modes
 def test_conflict__update_meets_no_row(synced: Pair, mode: str) -> None:
     synced.subscriber.script("delete from entry where id in (1, 2)")
@@ -25,6 +38,7 @@ def test_conflict__update_meets_no_row(synced: Pair, mode: str) -> None:
     synced.wait()
     synced.assert_equal("entry")
     assert synced.conflicts("entry") == 2
+    assert met(synced) == {"update": (2, {"1", "2"})}
 
 
 @both_modes
@@ -34,6 +48,7 @@ def test_conflict__delete_meets_no_row(synced: Pair, mode: str) -> None:
     synced.wait()
     synced.assert_equal("entry")
     assert synced.conflicts("entry") == 2
+    assert met(synced) == {"delete": (2, {"1", "2"})}
 
 
 @both_modes
@@ -43,6 +58,7 @@ def test_conflict__insert_meets_a_row(synced: Pair, mode: str) -> None:
     synced.wait()
     synced.assert_equal_except("entry", "id = 13")
     assert synced.conflicts("entry") == 2
+    assert met(synced) == {"insert": (2, {"11", "12"})}
 
 
 @both_modes
@@ -67,6 +83,55 @@ def test_conflict__of_every_kind_in_one_batch(synced: Pair, mode: str) -> None:
     synced.wait()
     synced.assert_equal("entry")
     assert synced.conflicts("entry") == 5
+    assert met(synced) == {"insert": (2, {"20", "21"}), "update": (1, {"1"}), "delete": (2, {"2", "3"})}
+    # A later batch: the last keys come first, and no more are kept than some.
+    for first in (40, 50):
+        with synced.stopped():
+            synced.subscriber.script(
+                f"insert into entry select n, 'mine', 0 from generate_series({first}, {first + 3}) n"
+            )
+            synced.provider.script(f"insert into entry select n, 'it', 0 from generate_series({first}, {first + 3}) n")
+        synced.wait()
+    synced.assert_equal("entry")
+    [found] = status_of(synced).tables
+    assert found.conflicts == 13
+    assert found.conflict_kinds == {"insert": 10, "update": 1, "delete": 2}
+    assert set(found.conflict_keys["insert"][:4]) == {"50", "51", "52", "53"}
+    assert found.conflict_keys["insert"][4] in {"40", "41", "42", "43"}
+    shown = "\n".join("".join(piece for piece, _ in line) for line in screen(status_of(synced), [], ("a", "b"), 80))
+    assert "  1 updates met none, last keys: 1" in shown
+    # They go with the subscription.
+    synced.stop()
+    registration.unsubscribe(synced.subscriber, QUEUE, ["public.entry"])
+    assert conflicts.by_table(synced.subscriber, QUEUE) == {}
+
+
+@both_modes
+def test_conflict__keys_of_several_columns_and_a_table_of_keys(pair: Pair, mode: str) -> None:
+    """A table that holds nothing but its key, and the way that deletes every touched key first."""
+    pair.setup_table(
+        """create table link (a int, b text, primary key (a, b));
+        create table seat (id int primary key, place int unique)""",
+        "link",
+        "seat",
+    )
+    pair.provider.script("insert into link values (1, 'x'), (2, 'y'); insert into seat values (1, 1), (2, 2), (3, 3)")
+    pair.start(apply=mode)
+    pair.wait()
+    with pair.stopped():
+        pair.subscriber.script(
+            "delete from link; insert into link values (3, 'z'); delete from seat where id in (1, 3)"
+        )
+        pair.subscriber.script("insert into seat values (4, 4)")
+        pair.provider.script(
+            """update link set a = a where a = 1; delete from link where a = 2; insert into link values (3, 'z');
+            update seat set place = 0 where id = 1; update seat set place = 1 where id = 2;
+            update seat set place = 2 where id = 1; delete from seat where id = 3; insert into seat values (4, 5)"""
+        )
+    pair.wait()
+    pair.assert_equal("link", "seat")
+    assert met(pair, "link") == {"update": (1, {"(1, x)"}), "delete": (1, {"(2, y)"}), "insert": (1, {"(3, z)"})}
+    assert met(pair, "seat") == {"update": (1, {"1"}), "delete": (1, {"3"}), "insert": (1, {"4"})}
 
 
 @both_modes

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from londiste_lite.names import QualifiedName
+from londiste_lite.replay import conflict_sql
 from londiste_lite.replay.compact import KeyColumn, Source, TableSql, insert_only
 from londiste_lite.replay.mapping import Field, Mapping
 from londiste_lite.structure import Column, Equality, Table
@@ -83,7 +84,7 @@ def test_winners__are_the_parsed_events_where_no_key_has_two() -> None:
         "where w.op <> 'D' and w.op <> 'I' and t.\"id\" operator(pg_catalog.=) w.k1"
     )
     assert "from pg_temp.parsed w" in text.insert_new(source("I{id,item}"))
-    assert "pg_temp.parsed w where w.op = 'D'" in text.delete()
+    assert "pg_temp.parsed w where w.op = 'D'" in conflict_sql.delete(text)
 
 
 def test_statements__have_no_condition_that_always_holds() -> None:
@@ -92,7 +93,8 @@ def test_statements__have_no_condition_that_always_holds() -> None:
     assert update is not None
     assert update.endswith('from pg_temp.parsed w where t."id" operator(pg_catalog.=) w.k1')
     only_deletes = replace(sql(source("D{id}", mapping=KEY_ONLY)), winners="")
-    assert only_deletes.delete().endswith('pg_temp.parsed w where t."id" operator(pg_catalog.=) w.k1')
+    deletes = conflict_sql.delete(only_deletes)
+    assert deletes.endswith('pg_temp.parsed w where t."id" operator(pg_catalog.=) w.k1')
     two = sql(source("I{id,item}"), source("I{id,item,x}", number=1))
     assert "w.src = 1" in two.insert_new(source("I{id,item,x}", number=1))
 

@@ -31,7 +31,7 @@ LAYERS: dict[str, set[str]] = {
     "2 what exists in the database": {
         *("schema", "event_queue", "events", "published", "subscribed", "routing", "table_state", "sequences"),
         *("foreign_keys", "structure", "triggers", "locks", "claims", "pausing", "meeting", "roles", "scripts"),
-        *("parked", "tick_rule"),
+        *("parked", "conflicts", "tick_rule"),
         *("copies", "dropped_indexes"),
     },
     "3 the engine": {
