@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 WORKERS ?= 3
 
-.PHONY: demo test lint unit bench chaos docs clean install
+.PHONY: demo test lint unit bench chaos chaos-short docs clean install
 
 install: $(STAMP)
 
@@ -42,6 +42,10 @@ bench: $(STAMP)
 # Long runs of disturbances; `python -m tests.chaos.run --minutes 30` runs one for as long as is wanted.
 chaos: $(STAMP)
 	$(BIN)/python -m pytest -q -m chaos tests
+
+# A minute of them, for a continuous integration: under three minutes with all that is looked at in the end.
+chaos-short: $(STAMP)
+	$(BIN)/python -m tests.chaos.run --minutes 1
 
 docs: $(STAMP)
 	$(BIN)/python -m londiste_lite.manual

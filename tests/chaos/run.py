@@ -14,7 +14,9 @@ from tests.chaos.watchers import Watchers, finish
 from tests.chaos.world import CONSUMER, QUEUE, Figures, World
 from tests.chaos.writers import Writers
 
-START_TIMEOUT, END_TIMEOUT = 180.0, 300.0
+START_TIMEOUT = 180.0
+# Seconds without any progress after the last blow that are a violation, and seconds for all of it.
+END_PATIENCE, END_TIMEOUT = 120.0, 900.0
 
 
 def run(
@@ -35,7 +37,7 @@ def run(
             writers.join()
             watchers.join()
         world.figures.add("seconds", round(time.monotonic() - begun))
-        finish(world, writers, END_TIMEOUT)
+        finish(world, writers, END_PATIENCE, END_TIMEOUT)
         if world.figures.violations:
             world.figures.note(f"replay:\n{world.replay.tail(80)}\nticker:\n{world.ticker.tail(10)}")
         return world.figures

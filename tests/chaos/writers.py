@@ -11,6 +11,10 @@ from londiste_lite.db import Database
 from londiste_lite.errors import ConnectionLost, DatabaseError, LondisteError
 from tests.chaos.world import ACCOUNTS, LISTS, QUEUE, SWAPS, WAVE, World
 
+# Seconds between scripts. Each ends a batch, and copies that are under way begin again: a script a second would keep
+# everything else from happening.
+SCRIPT_PAUSE = 5.0
+
 _HARMLESS = ("40P01", "40001", "55P03", "57014", "23505")
 
 
@@ -23,6 +27,7 @@ class Writers:
         self.acknowledged: set[int] = set()
         self.doubtful: set[int] = set()
         self.appended = 0
+        self._next_script = 0.0
         self._threads = [
             threading.Thread(target=self._write, args=(n, kind), daemon=True, name=f"writer {n}")
             for n, kind in enumerate(
@@ -134,7 +139,8 @@ class Writers:
             "where attrelid = 'grown'::regclass and attnum > 2 and not attisdropped order by attnum"
         )
         known = [row[0] for row in db.run(columns)]
-        if dice.random() < 0.02:
+        if time.monotonic() >= self._next_script:
+            self._next_script = time.monotonic() + SCRIPT_PAUSE * dice.uniform(0.5, 1.5)
             name = f"c{int(db.run('select nextval($$ids$$)')[0][0])}"
             sql = f"alter table public.grown add column {name} int default 7"
             if len(known) > 8:
