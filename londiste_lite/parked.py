@@ -52,6 +52,11 @@ def events(
     return [ParkedEvent(QualifiedName.parse(r[0]), r[1], OPERATIONS[r[2]], int(r[3]), *r[4:]) for r in rows]
 
 
+def keys(db: Database, queue: str, table: TableName) -> list[tuple[str, ...]]:
+    """Return the keys of a table that wait, each with its columns as the provider wrote them, in the replay's order."""
+    return [tuple(row[0]) for row in db.rows("parked.keys", queue=queue, table=str(table))]
+
+
 def lock(db: Database, queue: str, tables: Sequence[TableName]) -> None:
     """Keep others from touching the parked events of these tables until the end of the transaction."""
     db.rows("parked.lock", queue=queue, tables=[str(table) for table in tables])

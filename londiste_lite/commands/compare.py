@@ -57,29 +57,41 @@ def _show(found: list[Comparison | Failed], json: bool) -> None:
             output.hint(one.error.hint)
     if failed:
         raise LondisteError(f"{len(failed)} of {len(found)} tables could not be compared")
-    differing = sum(not each.equal for each in done)
+    differing = [each for each in done if not each.equal]
     if differing:
-        raise DifferencesFound(f"{differing} of {len(done)} tables differ")
+        explained = sum(each.parked > 0 and each.parked == _rows(each) for each in differing)
+        more = f", {explained} of them only in rows that are parked" if explained else ""
+        raise DifferencesFound(f"{len(differing)} of {len(done)} tables differ{more}")
 
 
 def _fields(each: Comparison) -> dict[str, object]:
     """Return a result as `--json` prints it."""
-    names = ("table", "source_rows", "target_rows", "missing", "extra", "changed", "equal", "misplaced")
+    names = ("table", "source_rows", "target_rows", "missing", "extra", "changed", "equal", "misplaced", "parked")
     fields: dict[str, object] = {name: getattr(each, name) for name in names}
     if each.source is not None:
         fields |= {"source": each.source, "target": each.target}
-    fields["differences"] = [{"kind": d.kind, "key": list(d.key)} for d in each.differences]
+    fields["differences"] = [{"kind": d.kind, "key": list(d.key), "parked": d.parked} for d in each.differences]
     return fields
+
+
+def _rows(each: Comparison) -> int:
+    return (each.missing or 0) + (each.extra or 0) + (each.changed or 0)
 
 
 def _details(each: Comparison) -> list[str]:
     """Return what a person wants to know of a table that differs."""
     if each.source is not None:
         return [] if each.equal else [f"{each.table}: {each.source} on the provider, {each.target} on the subscriber"]
-    lines = [f"{each.table}: {d.kind} ({', '.join(d.key)})" for d in each.differences[:SHOWN]]
-    total = (each.missing or 0) + (each.extra or 0) + (each.changed or 0)
+    lines = [
+        f"{each.table}: {d.kind} ({', '.join(d.key)}){', parked' if d.parked else ''}" for d in each.differences[:SHOWN]
+    ]
+    total = _rows(each)
     if total > len(lines):
         lines.append(f"{each.table}: and {total - len(lines)} more")
+    if each.parked:
+        lines.append(
+            f"{each.table}: {each.parked} of {total} differ because their events are parked, see `parked list`"
+        )
     if each.misplaced:
         lines.append(f"{each.table}: {each.misplaced} of the extra rows belong to other nodes")
     return lines

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from londiste_lite.compare.repair import Repair
     from londiste_lite.compare.run import Failed
 
+REMEDY = "`parked retry` applies them, `parked drop` discards them"
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
@@ -59,7 +61,13 @@ def register(app: typer.Typer) -> None:
 
 def _fields(each: Repair) -> dict[str, object]:
     equal = None if each.after is None else each.after.equal
-    return {"table": each.table, "statements": each.statements, "fixed": each.fixed, "equal": equal}
+    return {
+        "table": each.table,
+        "statements": each.statements,
+        "fixed": each.fixed,
+        "equal": equal,
+        "parked": each.parked,
+    }
 
 
 def _script(done: list[Repair]) -> list[str]:
@@ -87,7 +95,10 @@ def _say(done: list[Repair]) -> None:
     for each in done:
         what = "would repair" if each.fixed is None else "repaired"
         count = len(each.statements)
-        output.message(f"{each.table}: {f'{count} statements {what} it' if count else 'equal'}")
+        if count or not each.parked:
+            output.message(f"{each.table}: {f'{count} statements {what} it' if count else 'equal'}")
+        if each.parked:
+            output.message(f"{each.table}: {each.parked} rows are left alone, for their events are parked: {REMEDY}")
 
 
 def _finish(found: list[Repair | Failed]) -> None:
@@ -103,4 +114,6 @@ def _finish(found: list[Repair | Failed]) -> None:
         raise LondisteError(f"{len(failed)} of {len(found)} tables could not be repaired")
     left = [each.table for each in found if isinstance(each, Repair) and each.after and not each.after.equal]
     if left:
-        raise DifferencesFound(f"{len(left)} of {len(found)} tables still differ")
+        aside = any(isinstance(each, Repair) and each.parked for each in found)
+        hint = f"Rows whose events are parked are left alone: {REMEDY}." if aside else None
+        raise DifferencesFound(f"{len(left)} of {len(found)} tables still differ", hint=hint)

@@ -30,10 +30,12 @@ LOOKED_UP_AT_ONCE = 1000
 @dataclass(frozen=True)
 class Difference:
     """One row that differs: `missing` on the subscriber, `extra` there, or `changed`. `key` is its text, as the side
-    writes it that has the row, the provider if both have."""
+    writes it that has the row, the provider if both have. `parked`: events of this key wait aside, which explains it.
+    """
 
     kind: str
     key: Key
+    parked: bool = False
 
 
 class TooManyDifferences(LondisteError):

@@ -40,12 +40,16 @@ _AGAIN = frozenset({"40001", "40P01", "55P03"})
 
 @dataclass(frozen=True)
 class Repair:
-    """What one table takes: the statements, how many rows they fixed (None: not applied), and how it compares then."""
+    """What one table takes: the statements, how many rows they fixed (None: not applied), and how it compares then.
+
+    `parked` counts rows that are left alone, for events of theirs wait aside.
+    """
 
     table: TableName
     statements: list[str] = field(default_factory=list)
     fixed: int | None = None
     after: Comparison | None = None
+    parked: int = 0
 
 
 class _Missed(LondisteError):
@@ -70,12 +74,14 @@ def repair(
         stack.callback(repairing.close)
         for table in choose_tables(sides.control, settings.queue, patterns):
             try:
-                found = comparing.differences(table)
+                every = comparing.differences(table)
+                found = [each for each in every if not each.parked]
+                left = len(every) - len(found)
                 if not apply:
-                    yield Repair(table, repairing.statements(table, found))
+                    yield Repair(table, repairing.statements(table, found), parked=left)
                     continue
                 done = repairing.apply(table, found)
-                yield Repair(table, done, len(done), comparing.table(table))
+                yield Repair(table, done, len(done), comparing.table(table), left)
             except (StopRequested, ConnectionLost):
                 raise
             except LondisteError as error:
@@ -144,6 +150,11 @@ class Repairing:
         writer = self._writer
         with self._comparing.moment(table, hold=True) as (moment, shape), writer.transaction():
             self._lock_position(table, moment)
+            # With the position locked no more events can be parked.
+            waiting = {key for _, key in self._comparing.waiting(table, moment, shape)}
+            keys = [key for key in keys if key not in waiting]
+            if not keys:
+                return []
             wanted, there = self._rows(moment, writer, shape, keys, lock=True)
             found = _fixes(shape, keys, wanted, there)
             try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from londiste_lite import published, registration, structure, subscribed
+from londiste_lite import parked, published, registration, structure, subscribed
 from londiste_lite.compare import checksums
 from londiste_lite.compare.checksums import Hashing
 from londiste_lite.compare.differences import (
@@ -15,6 +15,7 @@ from londiste_lite.compare.differences import (
     MISSING,
     MOST_KEPT,
     Difference,
+    Key,
     Looker,
     TooManyDifferences,
 )
@@ -38,7 +39,8 @@ SHOWN = 100
 class Comparison:
     """What one table's comparison found; rows as counts.
 
-    `misplaced` of the `extra` rows are on the provider, and routed to another node. With a query of the user's own only
+    `misplaced` of the `extra` rows are on the provider, and routed to another node. `parked` of all that differ have
+    events that wait aside (`parked list`), which explains them. With a query of the user's own only
     `equal` is known, and `source` and `target` are what it gave. `differences` names the first rows that differ.
     """
 
@@ -50,6 +52,7 @@ class Comparison:
     changed: int | None
     equal: bool
     misplaced: int = 0
+    parked: int = 0
     source: str | None = None
     target: str | None = None
     differences: list[Difference] = field(default_factory=list)
@@ -129,6 +132,7 @@ class Comparing:
             changed=count[CHANGED],
             equal=not found,
             misplaced=misplaced,
+            parked=sum(d.parked for d in found),
             differences=found[:SHOWN],
         )
 
@@ -166,9 +170,26 @@ class Comparing:
         with self.moment(table) as (moment, shape):
             looker = self._looker(moment, shape)
             still = looker.look_again(list(dict.fromkeys(d.key for d in found)))
+            waiting = self.waiting(table, moment, shape) if still else set()
+            still = [replace(d, parked=True) if (d.kind, d.key) in waiting else d for d in still]
             extra = [d.key for d in still if d.kind == EXTRA]
             misplaced = looker.elsewhere(extra) if extra and shape.source.belongs else 0
         return still, misplaced
+
+    def waiting(self, table: TableName, moment: Moment, shape: Shape) -> set[tuple[str, Key]]:
+        """Return the rows that differ at a moment because events of theirs are parked, by kind and key."""
+        queue = self._sides.settings.queue
+        keys = parked.keys(moment.subscriber, queue, table)
+        if not keys:
+            return set()
+        subscription = registration.require_subscribed(moment.subscriber, queue, table)
+        names = subscription.key or shape.target.table.primary_key
+        if set(names) != set(shape.key):
+            return set()
+        order = [names.index(name) for name in shape.key]
+        # Found by the key's own equality on both sides: a number may be written in several ways.
+        found = self._looker(moment, shape).look_again([tuple(key[n] for n in order) for key in keys])
+        return {(d.kind, d.key) for d in found}
 
     def _looker(self, moment: Moment, shape: Shape) -> Looker:
         return Looker(moment.provider, moment.subscriber, shape, self.hashing, self._stop)

@@ -8,6 +8,12 @@ where queue_name = %(queue)s
   and (%(keys)s::text[] is null or key_text = any (%(keys)s::text[]))
 order by table_name, event_id
 
+-- name: keys
+select distinct key_values
+from londiste.parked_event
+where queue_name = %(queue)s
+  and table_name = %(table)s
+
 -- name: lock
 -- Who applies or discards parked events, and who lets events wait behind them, takes these rows first.
 select t.table_name

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from londiste_lite import parked
+from londiste_lite.compare.repair import Repair, repair
+from londiste_lite.compare.run import Comparison, compare
 from londiste_lite.errors import ReplayError
 from londiste_lite.names import TableName
+from londiste_lite.progress_report import Silent
 from londiste_lite.replay.loop import Replay
 from londiste_lite.replay.retry import drop, retry
 from londiste_lite.stop_flag import StopFlag
+from tests.fixtures.cli import Done
+from tests.fixtures.in_process import Call
 from tests.fixtures.pair import CONSUMER, QUEUE, Pair, both_modes
 
 ENTRY = "create table entry (id int primary key, item text, price int)"
@@ -205,7 +207,7 @@ def test_stop__names_the_event_among_many_and_goes_on_when_it_is_repaired(pair: 
     assert pair.table("entry").error is None
 
 
-def test_commands__list_retry_and_drop(pair: Pair, tmp_path: Path) -> None:
+def test_commands__list_retry_and_drop(pair: Pair, tmp_path: Path, call: Call) -> None:
     pair.detours = True
     pair.setup_table(ENTRY, "entry", other_ddl=STRICT)
     ini = tmp_path / "replica.ini"
@@ -215,28 +217,63 @@ def test_commands__list_retry_and_drop(pair: Pair, tmp_path: Path) -> None:
         f"pidfile = {tmp_path}/x.pid\nlogfile = {tmp_path}/x.log\n"
     )
 
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "londiste_lite", str(ini), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    def run(*words: str, code: int = 0) -> Done:
+        return call(tmp_path, "replica.ini", *words, code=code)
 
-    assert call("replay", "--once").returncode == 0
+    run("replay", "--once")
     pair.provider.script("insert into entry values (1, 'a', -1), (2, 'b', -1), (3, 'c', 1)")
-    done = call("replay", "--once")
-    assert done.returncode == 0, done.stderr
-    listed = json.loads(call("parked", "list", "entry", "--key", "1", "--json").stdout)
+    run("replay", "--once")
+    listed = run("parked", "list", "entry", "--key", "1", "--json").json()
     assert [{name: one[name] for name in ("table", "key", "operation", "sqlstate")} for one in listed] == [
         {"table": "public.entry", "key": "1", "operation": "insert", "sqlstate": "23514"}
     ]
     assert "entry_price_check" in listed[0]["message"]
-    refused = call("parked", "retry", "entry")
-    assert refused.returncode == 1
-    assert "2 events were refused again" in refused.stderr
-    assert call("parked", "drop").returncode == 1
-    dropped = call("parked", "drop", "entry", "--key", "2")
-    assert dropped.returncode == 0
-    assert dropped.stdout == (
+    differs = run("compare", code=4)
+    assert "public.entry: missing (2), parked" in differs.out
+    assert "1 of 1 tables differ, 1 of them only in rows that are parked" in differs.err
+    assert "2 rows are left alone, for their events are parked" in run("repair", "--apply", code=4).err
+    assert "2 events were refused again" in run("parked", "retry", "entry", code=1).err
+    run("parked", "drop", code=1)
+    assert run("parked", "drop", "entry", "--key", "2").out == (
         "public.entry, key 2: 1 events discarded; the provider's row is not on the subscriber, or an older one is\n"
     )
     pair.subscriber.script("alter table entry drop constraint entry_price_check")
-    assert "1 parked events applied, 0 still wait" in call("parked", "retry").stderr
+    assert "1 parked events applied, 0 still wait" in run("parked", "retry").err
     assert pair.subscriber.run("select id from entry order by id") == [(1,), (3,)]
+
+
+def test_compare_and_repair__name_parked_rows_and_leave_them_alone(pair: Pair) -> None:
+    """The same key may be written in two ways, and the subscriber's key may have another order."""
+    pair.detours = True
+    ddl = "create table entry (a text, n numeric, price int {}, primary key ({}))"
+    pair.setup_table(ddl.format("", "a, n"), "entry", other_ddl=ddl.format("check (price >= 0)", "n, a"))
+    pair.provider.script("insert into entry select 'x', k + 0.50, k from generate_series(1, 9) k")
+    pair.start(on_error="park")
+    pair.wait()
+    pair.provider.script("update entry set price = -1 where n in (1.5, 2.5); insert into entry values ('y', 1.5, -1)")
+    pair.wait()
+    pair.subscriber.script("update entry set n = 1.500 where n = 1.5; update entry set price = 7 where n = 9.5")
+    (found,) = compare(pair.settings, [], "", StopFlag(), Silent())
+    assert isinstance(found, Comparison)
+    assert (found.missing, found.extra, found.changed, found.parked) == (1, 0, 3, 3)
+    assert {d.key: d.parked for d in found.differences} == {
+        ("x", "1.50"): True,
+        ("x", "2.50"): True,
+        ("y", "1.5"): True,
+        ("x", "9.50"): False,
+    }
+    for apply in (False, True):
+        (done,) = repair(pair.settings, [], StopFlag(), Silent(), apply=apply)
+        assert isinstance(done, Repair)
+        assert (len(done.statements), done.parked) == (1, 3)
+        assert "9.50" in done.statements[0]
+    assert done.after is not None
+    assert (done.after.changed, done.after.missing, done.after.parked) == (2, 1, 3)
+    assert len(waiting(pair)) == 3
+    pair.subscriber.script("alter table entry drop constraint entry_price_check")
+    assert retry(pair.settings, None, None).remaining == 0
+    pair.wait()
+    pair.assert_equal("entry", columns=["a", "price"])
+    (equal,) = compare(pair.settings, [], "", StopFlag(), Silent())
+    assert isinstance(equal, Comparison)
+    assert equal.equal
