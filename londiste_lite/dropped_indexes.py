@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from londiste_lite import lock_wait
 from londiste_lite.db import Database
 from londiste_lite.errors import ConnectionLost, DatabaseError, LockNotGranted, QueryCanceled
 from londiste_lite.names import QualifiedName, TableName, quote_ident, quote_literal
@@ -39,8 +40,7 @@ def drop_for_load(db: Database, table: Table, key: Sequence[str], lock_timeout: 
     if not found:
         return 0
     try:
-        with db.transaction():
-            db.script(f"set local lock_timeout = {max(int(lock_timeout * 1000), 1)}")
+        with db.transaction(), lock_wait.limited(db, lock_timeout):
             db.script(f"lock table only {table.name.quoted} in access exclusive mode")
             return sum(_drop_one(db, table.name, *row) for row in found)
     except (ConnectionLost, QueryCanceled):
@@ -134,8 +134,8 @@ def _finish(
     db: Database, index: DroppedIndex, definition: str, tablespace: str, extras: str, lock_timeout: float
 ) -> None:
     if extras:
-        db.script(f"set local lock_timeout = {max(int(lock_timeout * 1000), 1)}")
-        db.script(extras)
+        with lock_wait.limited(db, lock_timeout):
+            db.script(extras)
     db.rows("dropped_indexes.forget", table=str(index.table), index=index.name)
 
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from londiste_lite import lock_wait
 from londiste_lite.db import Database
 from londiste_lite.errors import DatabaseError
 from londiste_lite.names import QualifiedName, TableName, quote_ident
@@ -118,8 +119,7 @@ def _restore_one(db: Database, key: ForeignKey, lock_timeout: float) -> None:
     if there is None:
         definition = key.definition.removesuffix(" NOT VALID")
         # Others wait behind a lock that waits; the validation takes none that they would notice.
-        with db.transaction():
-            db.script(f"set local lock_timeout = {max(int(lock_timeout * 1000), 1)}")
+        with db.transaction(), lock_wait.limited(db, lock_timeout):
             db.script(f"alter table {table} add constraint {name} {definition} not valid")
     if not there:
         db.script(f"alter table {table} validate constraint {name}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from datetime import datetime
 
 from londiste_lite.db import Database
-from londiste_lite.errors import LockNotGranted
 
 TICKER_CLASS = 5067087
 REPLAY_CLASS = 5067088
@@ -17,14 +17,22 @@ PUBLISH_CLASS = 5067091
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock: the server's process number, the application's name and address."""
+    """Who holds a lock: the server's process number, application, role, address, and since when, as far as one may see.
+
+    `since` is when its session began, or its transaction where that is what holds the lock.
+    """
 
     pid: int
-    application: str
+    application: str | None
+    user: str | None
     address: str | None
+    since: datetime | None
 
     def __str__(self) -> str:
-        return f'"{self.application}" (backend {self.pid}, {self.address or "local"})'
+        user = f", user {self.user}" if self.user else ""
+        address = f" from {self.address}" if self.address else ""
+        since = f", since {self.since.astimezone():%Y-%m-%d %H:%M:%S}" if self.since else ""
+        return f'"{self.application or "a session without a name"}" (backend {self.pid}{user}{address}{since})'
 
 
 def number(name: str) -> int:
@@ -63,23 +71,11 @@ def end_meeting(db: Database, consumer: str) -> None:
     db.rows("ticker.unlock", **{"class": MEETING_CLASS, "number": number(consumer)})
 
 
-def hold_publication(db: Database, queue: str, lock_timeout: float) -> None:
-    """Take the lock of what a queue publishes until the transaction ends, waiting up to `lock_timeout` seconds.
-
-    Raises LockNotGranted, with who has it.
-    """
-    name = number(queue)
-    before = db.value("triggers.lock_timeout", value=f"{max(int(lock_timeout * 1000), 1)}ms")
-    try:
-        db.value("ticker.wait_lock", **{"class": PUBLISH_CLASS, "number": name})
-    except LockNotGranted as error:
-        raise LockNotGranted(
-            f'another command changes what queue "{queue}" publishes, and was not done after {lock_timeout:g} seconds',
-            hint="Try again when it is done, or raise lock_timeout.",
-        ) from error
-    db.value("triggers.lock_timeout", value=before)
+def meeting_holder(db: Database, consumer: str) -> Holder | None:
+    """Return who meets this consumer's replay, None when nobody does."""
+    return _holder(db, MEETING_CLASS, number(consumer))
 
 
 def _holder(db: Database, lock_class: int, number: int) -> Holder | None:
     row = db.row("ticker.lock_holder", **{"class": lock_class, "number": number})
-    return Holder(int(row[0]), str(row[1]), row[2]) if row else None
+    return Holder(*row) if row else None

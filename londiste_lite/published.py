@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from londiste_lite import locks, routing, sequences, structure
+from londiste_lite import lock_wait, routing, sequences, structure
 from londiste_lite.db import Database
 from londiste_lite.errors import ObjectNotFound
 from londiste_lite.names import QualifiedName, SequenceName, TableName, nearest_name
@@ -66,7 +66,7 @@ def add_table(
     the new rule. Raises ObjectNotFound, NoPrimaryKey, RegistrationError, LockNotGranted.
     """
     with db.transaction():
-        locks.hold_publication(db, queue, lock_timeout)
+        lock_wait.hold_publication(db, queue, lock_timeout)
         before = {published.table: published for published in tables(db, queue)}.get(table)
         given = list(key) if key else None
         if given is None and before is not None and before.key_given:
@@ -99,7 +99,7 @@ def remove_table(db: Database, queue: str, table: TableName, *, lock_timeout: fl
     Return False when it was not published. Raises LockNotGranted.
     """
     with db.transaction():
-        locks.hold_publication(db, queue, lock_timeout)
+        lock_wait.hold_publication(db, queue, lock_timeout)
         found = bool(db.rows("published.remove_table", queue=queue, table=str(table)))
         drop_capture(db, queue, table, lock_timeout)
     return found
@@ -112,7 +112,7 @@ def refresh_table(db: Database, queue: str, table: TableName, *, lock_timeout: f
     table is not captured, ObjectNotFound, NoPrimaryKey, PrivilegeMissing, LockNotGranted.
     """
     with db.transaction():
-        locks.hold_publication(db, queue, lock_timeout)
+        lock_wait.hold_publication(db, queue, lock_timeout)
         done = refresh_capture(db, queue, table, lock_timeout=lock_timeout)
         found = structure.find_table(db, table)
         if found is not None and found.primary_key:

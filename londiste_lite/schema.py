@@ -13,7 +13,7 @@ import logging
 import re
 from dataclasses import dataclass
 
-from londiste_lite import __version__, sqlfiles
+from londiste_lite import __version__, lock_wait, sqlfiles
 from londiste_lite.db import Database
 from londiste_lite.errors import SchemaError
 from londiste_lite.names import quote_ident, quote_literal
@@ -91,7 +91,8 @@ def install(db: Database, components: tuple[str, ...]) -> Installed:
     """
     done: dict[str, str] = {}
     with db.transaction():
-        db.run("select pg_catalog.pg_advisory_xact_lock(%s)", [INSTALL_LOCK])
+        with lock_wait.named(db, 0):
+            db.run("select pg_catalog.pg_advisory_xact_lock(%s)", [INSTALL_LOCK])
         db.script("set local check_function_bodies = off; set local client_min_messages = warning")
         for component in components:
             done[component] = _install_one(db, component)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from londiste_lite import script_text, subscribed
+from londiste_lite import lock_wait, script_text, subscribed
 from londiste_lite.db import Database
 from londiste_lite.errors import DatabaseError, ReplayError, UsageError
 from londiste_lite.names import TableName
@@ -58,8 +58,7 @@ def execute(provider: Database, queue: str, name: str, text: str, lock_timeout: 
     Raises UsageError for a script that cannot be replayed, ScriptFailed with the line when a statement fails.
     """
     found = check(name, text)
-    with provider.transaction():
-        provider.run("select pg_catalog.set_config('lock_timeout', %s, true)", [f"{int(lock_timeout * 1000)}ms"])
+    with provider.transaction(), lock_wait.limited(provider, lock_timeout):
         _run(provider, name, found)
         row = provider.row("scripts.publish", queue=queue, script=text, name=name)
     assert row is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from londiste_lite import published, structure, subscribed
+from londiste_lite import lock_wait, published, structure, subscribed
 from londiste_lite.db import Database
 from londiste_lite.errors import (
     ConnectionLost,
@@ -67,8 +67,7 @@ def add_table(
         check_condition(provider, name, options.condition)
     absent = options.create and structure.find_table(subscriber, local) is None
     wanted = definition(provider, name) if absent else None
-    with subscriber.transaction():
-        subscriber.script(f"set local lock_timeout = {max(int(options.lock_timeout * 1000), 1)}")
+    with subscriber.transaction(), lock_wait.limited(subscriber, options.lock_timeout):
         left_out = create_table(subscriber, wanted, local) if wanted else []
         added = _register(provider, subscriber, queue, table, local, options)
         if wanted:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from londiste_lite import claims, event_queue, locks, meeting, pausing, subscribed
+from londiste_lite import claims, event_queue, lock_wait, locks, meeting, pausing, subscribed
 from londiste_lite.connection_watch import look_after
 from londiste_lite.db import Database, connect
 from londiste_lite.errors import LondisteError, StopRequested
@@ -122,8 +122,13 @@ class Sides:
 
     def _take_meeting(self, stack: contextlib.ExitStack) -> Callable[[], None]:
         """Take the right to meet the replay, one comparison at a time; return what gives it back."""
+        begun, said = time.monotonic(), False
         while not locks.try_meeting(self.control, self.settings.consumer):
             self._wait(0.05)
+            if not said and time.monotonic() - begun > lock_wait.SAY_AFTER:
+                said = True
+                other = locks.meeting_holder(self.control, self.settings.consumer) or "it is just ending"
+                log.info("another comparison or repair meets this replay: %s; waiting for it", other)
         held = [True]
 
         def release() -> None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from londiste_lite import lock_wait
 from londiste_lite.db import Database
 from londiste_lite.names import QualifiedName, quote_ident, quote_literal
 from londiste_lite.triggers import trigger_text
@@ -52,9 +53,8 @@ def own_transaction(db: Database, lock_timeout: float) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if not db.in_transaction:
             stack.enter_context(db.transaction())
-        before = db.value("triggers.lock_timeout", value=f"{max(int(lock_timeout * 1000), 1)}ms")
+        stack.enter_context(lock_wait.limited(db, lock_timeout))
         yield
-        db.value("triggers.lock_timeout", value=before)
 
 
 def existing(db: Database, queue_id: int) -> Existing:

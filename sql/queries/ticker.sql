@@ -33,7 +33,7 @@ select pg_catalog.pg_advisory_xact_lock(%(class)s, %(number)s)
 select pg_catalog.pg_advisory_unlock(%(class)s, %(number)s)
 
 -- name: lock_holder
-select a.pid, a.application_name, a.client_addr::text
+select a.pid, a.application_name, a.usename::text, a.client_addr::text, a.backend_start
 from pg_catalog.pg_locks l
      join pg_catalog.pg_stat_activity a on a.pid = l.pid
 where l.locktype = 'advisory'

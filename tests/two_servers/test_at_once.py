@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import TypeVar
 
-from londiste_lite import locks, published, registration, schema, subscribed
+import pytest
+
+from londiste_lite import lock_wait, locks, published, registration, schema, scripts, subscribed
 from londiste_lite.db import Database
 from londiste_lite.registration import Outcome
+from londiste_lite.scripts import ScriptFailed
 from londiste_lite.subscription import AddOptions
 from londiste_lite.triggers.listing import captured_relations
-from tests.fixtures.pair import QUEUE, Pair
+from tests.fixtures.pair import QUEUE, Pair, in_background
 
 Result = TypeVar("Result")
 
@@ -88,7 +92,7 @@ def test_provider_add__that_would_wait_too_long_says_for_what(pair: Pair) -> Non
     pair.provider.script("create table entry (id int primary key)")
     holder = pair.connect_provider()
     with holder.transaction():
-        locks.hold_publication(holder, QUEUE, 10)
+        lock_wait.hold_publication(holder, QUEUE, 10)
         (outcome,) = registration.publish(pair.provider, QUEUE, ["entry"], key=None, lock_timeout=0.2)
     assert "another command changes what queue" in told(outcome)
     assert not assert_whole(pair)
@@ -126,3 +130,56 @@ def test_subscriber__add_and_resync_twice_at_once(pair: Pair) -> None:
         assert not [text for text in again if text.startswith("error")]
         pair.wait()
         pair.assert_equal("entry")
+
+
+def test_lock_that_is_not_granted__names_its_holder(pair: Pair) -> None:
+    """Whoever holds it: a writer, for a publication or a script; another command; another replay; another ticker."""
+    pair.both("create table entry (id int primary key)")
+    writer = pair.connect_provider()
+    pid = f"(backend {writer.backend_pid}, user "
+    since = f", since {datetime.now():%Y-%m-%d} "
+
+    def named(text: str) -> None:
+        assert text.count("the lock is held by") == 1
+        assert pid in text
+        assert since in text
+
+    with writer.transaction():
+        writer.script("insert into entry values (1)")
+        (outcome,) = registration.publish(pair.provider, QUEUE, ["entry"], key=None, lock_timeout=1.5)
+        named(told(outcome))
+        with pytest.raises(ScriptFailed) as failed:
+            scripts.execute(pair.provider, QUEUE, "x.sql", "select 1;\nalter table entry add x int", 1.5)
+        named(failed.value.message)
+        assert failed.value.message.startswith('script "x.sql", line 2: ')
+    with writer.transaction():
+        lock_wait.hold_publication(writer, QUEUE, 10)
+        (outcome,) = registration.publish(pair.provider, QUEUE, ["entry"], key=None, lock_timeout=1.5)
+        named(told(outcome))
+    assert pair.provider.run("show lock_timeout") == [("0",)]
+    assert locks.try_ticker(writer)
+    assert pid in str(locks.ticker_holder(pair.provider))
+    assert since in str(locks.ticker_holder(pair.provider))
+
+
+def test_lock_timeout_0__is_no_limit_and_the_wait_is_said(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lock_wait, "SAY_AFTER", 0.1)
+    caplog.set_level("INFO", "londiste_lite.lock_wait")
+    pair.provider.script("create table entry (id int primary key)")
+    writer = pair.connect_provider()
+    done: list[Outcome] = []
+
+    def publish(_: threading.Event) -> None:
+        done.extend(registration.publish(pair.provider, QUEUE, ["entry"], key=None, lock_timeout=0))
+
+    with in_background(publish):
+        with writer.transaction():
+            writer.script("insert into entry values (1)")
+            pair.until(lambda: "waiting for a lock that is held by" in caplog.text, "a word about the lock")
+        pair.until(lambda: done, "the publication")
+    assert told(done[0]) == "added"
+    assert f"(backend {writer.backend_pid}, user " in caplog.text
+    assert caplog.text.count("waiting for a lock") == 1
+    assert lock_wait.milliseconds(0.0001) == 1

@@ -1,0 +1,112 @@
+"""Waiting for a lock of the server: how long, and who holds it meanwhile.
+
+Once a wait has timed out the server no longer knows for whom it was, so a second connection asks while it lasts: only
+after a good part of it, so that what goes fast costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+
+from londiste_lite.db import Database, connect
+from londiste_lite.errors import LockNotGranted, LondisteError
+from londiste_lite.locks import PUBLISH_CLASS, Holder, number
+
+log = logging.getLogger(__name__)
+
+# Seconds after which a wait is said aloud, and those between two looks.
+SAY_AFTER = 2.0
+LOOK_SECONDS = 0.25
+# The part of a limited wait that passes before the first look.
+PATIENCE = 0.3
+MOST_NAMED = 3
+
+
+def milliseconds(lock_timeout: float) -> int:
+    """Return the server's lock_timeout for one of an INI, in seconds: 0 is no limit for both."""
+    return max(int(lock_timeout * 1000), 1) if lock_timeout > 0 else 0
+
+
+@contextlib.contextmanager
+def named(db: Database, lock_timeout: float) -> Iterator[None]:
+    """Run a block of statements on `db` that may wait for locks, up to `lock_timeout` seconds each, 0 without end.
+
+    A lock that is not granted in time raises what the block raises, with who held it in the message; a wait that goes
+    on for SAY_AFTER seconds is logged with the same.
+    """
+    looking = _Looking(db, min(lock_timeout * PATIENCE, SAY_AFTER) if lock_timeout > 0 else SAY_AFTER)
+    try:
+        yield
+    except LondisteError as error:
+        looking.end()
+        if getattr(error, "sqlstate", None) == "55P03" and looking.held_by:
+            error.args = (f"{error.message}; the lock is held by {looking.held_by}",)
+        raise
+    finally:
+        looking.end()
+
+
+def hold_publication(db: Database, queue: str, lock_timeout: float) -> None:
+    """Take the lock of what a queue publishes until the transaction ends, waiting up to `lock_timeout` seconds.
+
+    Raises LockNotGranted, with who has it.
+    """
+    with limited(db, lock_timeout):
+        try:
+            db.value("ticker.wait_lock", **{"class": PUBLISH_CLASS, "number": number(queue)})
+        except LockNotGranted as error:
+            after = f"and was not done after {lock_timeout:g} seconds"
+            raise LockNotGranted(
+                f'another command changes what queue "{queue}" publishes, {after}',
+                hint="Try again when it is done, or raise lock_timeout.",
+                sqlstate=error.sqlstate,
+            ) from error
+
+
+@contextlib.contextmanager
+def limited(db: Database, lock_timeout: float) -> Iterator[None]:
+    """As `named`, and the server's limit is `lock_timeout` during the block. Needs a transaction."""
+    before = db.value("triggers.lock_timeout", value=f"{milliseconds(lock_timeout)}ms")
+    with named(db, lock_timeout):
+        yield
+    db.value("triggers.lock_timeout", value=before)
+
+
+class _Looking:
+    """A thread that looks who blocks a connection, from some time on until it is told to end."""
+
+    def __init__(self, db: Database, patience: float) -> None:
+        self.held_by = ""
+        self._db = db
+        self._ended = threading.Event()
+        self._patience = patience
+        threading.Thread(target=self._run, name="lock watch", daemon=True).start()
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def _run(self) -> None:
+        if self._ended.wait(self._patience):
+            return
+        try:
+            with contextlib.closing(connect(self._db.nearest_dsn(2), job="watch", role="locks")) as other:
+                waited = self._patience
+                while not self._ended.is_set():
+                    # The server's number of the session, which a pooler between the two would hide.
+                    found = other.rows("lock_wait.blockers", pid=int(self._db.backend.split()[0]))
+                    holders = [Holder(*row) for row in found]
+                    if holders and not self._ended.is_set():
+                        self._note(holders, waited)
+                    self._ended.wait(LOOK_SECONDS)
+                    waited += LOOK_SECONDS
+        except LondisteError as error:
+            log.debug("%s: who holds the lock cannot be seen: %s", self._db.label, error)
+
+    def _note(self, holders: list[Holder], waited: float) -> None:
+        more = f" and {len(holders) - MOST_NAMED} others" if len(holders) > MOST_NAMED else ""
+        before, self.held_by = self.held_by, ", ".join(map(str, holders[:MOST_NAMED])) + more
+        if waited >= SAY_AFTER and (self.held_by != before or waited - LOOK_SECONDS < SAY_AFTER):
+            log.info("%s: waiting for a lock that is held by %s", self._db.label, self.held_by)
