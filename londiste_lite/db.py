@@ -12,7 +12,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import psycopg2
@@ -76,6 +76,13 @@ Row = tuple[Any, ...]
 
 # What tells a server process from every other, for numbers are used again: its number and when it began.
 BACKEND = "a.pid::text || ' ' || (extract(epoch from a.backend_start) * 1000000)::int8::text"
+
+# Seconds that a server has to answer to a new connection once the process was told to stop.
+LAST_SECONDS = 2.0
+# What ends the waits of connections that are being opened, and whether they are to be ended.
+_opening: list[Callable[[], object]] = []
+_opening_lock = threading.Lock()
+_stopping = threading.Event()
 
 # Server processes of connections that this process lost, by DSN. The server may not know yet, and its session may hold
 # locks that the next one needs, so the next connection ends them first.
@@ -443,17 +450,8 @@ def connect(
     raw.autocommit = True
     database = Database(raw, describe(dsn), dsn)
     try:
-        if database.server_version < OLDEST_SERVER:
-            raise SchemaError(
-                f"{describe(dsn)} is PostgreSQL {raw.info.parameter_status('server_version')}, which is too old",
-                hint="londiste_lite works with PostgreSQL 13 and later.",
-            )
-        pinned = {**PINNED, **(_PINNED_14 if database.server_version >= 140000 else {}), **(settings or {})}
-        names = ", ".join("pg_catalog.set_config(%s, %s, false)" for _ in pinned)
-        # The process's number is asked for, because a pooler between the two gives numbers of its own.
-        own = f"(select {BACKEND} from pg_catalog.pg_stat_activity a where a.pid = pg_catalog.pg_backend_pid())"
-        found = database.run(f"select {own}, {names}", [part for item in pinned.items() for part in item])
-        database.backend = str(found[0][0])
+        with _given_up_by(lambda: database.give_up("it did not answer before this process was told to stop")):
+            _pin(database, settings)
         _end_lost(database)
     except BaseException:
         database.close()
@@ -461,13 +459,26 @@ def connect(
     return database
 
 
+def _pin(database: Database, settings: Mapping[str, str] | None) -> None:
+    """Check the server's version, give the session its settings and ask for its number."""
+    if database.server_version < OLDEST_SERVER:
+        raise SchemaError(
+            f"{database.label} is PostgreSQL {database._raw.info.parameter_status('server_version')}, which is too old",
+            hint="londiste_lite works with PostgreSQL 13 and later.",
+        )
+    pinned = {**PINNED, **(_PINNED_14 if database.server_version >= 140000 else {}), **(settings or {})}
+    names = ", ".join("pg_catalog.set_config(%s, %s, false)" for _ in pinned)
+    # The process's number is asked for, because a pooler between the two gives numbers of its own.
+    own = f"(select {BACKEND} from pg_catalog.pg_stat_activity a where a.pid = pg_catalog.pg_backend_pid())"
+    found = database.run(f"select {own}, {names}", [part for item in pinned.items() for part in item])
+    database.backend = str(found[0][0])
+
+
 def _open(dsn: str, options: Mapping[str, Any]) -> Any:
-    """Connect; in the main thread so that Ctrl-C ends the wait for a server which does not answer.
+    """Connect, so that Ctrl-C in the main thread and `stop_connecting` end the wait for a server that does not answer.
 
     The driver comes back only at its time-out, so it waits in a thread of its own, which is left behind.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return psycopg2.connect(dsn, **options)
     found: list[Any] = []
     failed: list[BaseException] = []
     ended = threading.Event()
@@ -480,11 +491,43 @@ def _open(dsn: str, options: Mapping[str, Any]) -> Any:
         finally:
             ended.set()
 
-    threading.Thread(target=work, name="connect", daemon=True).start()
-    ended.wait()
+    with _given_up_by(ended.set):
+        threading.Thread(target=work, name="connect", daemon=True).start()
+        ended.wait(LAST_SECONDS if _stopping.is_set() else None)
     if failed:
         raise failed[0]
+    if not found:
+        raise psycopg2.OperationalError("it did not answer before this process was told to stop")
     return found[0]
+
+
+@contextlib.contextmanager
+def _given_up_by(action: Callable[[], object]) -> Iterator[None]:
+    """During the block, `stop_connecting` calls `action`."""
+    with _opening_lock:
+        _opening.append(action)
+    try:
+        yield
+    finally:
+        with _opening_lock:
+            _opening.remove(action)
+
+
+def stop_connecting() -> None:
+    """End every wait for a server that does not answer to a new connection, for the process is to end.
+
+    Those that begin later have LAST_SECONDS, until `go_on_connecting`. Callable from any thread, never raises.
+    """
+    _stopping.set()
+    with _opening_lock:
+        waiting = list(_opening)
+    for action in waiting:
+        action()
+
+
+def go_on_connecting() -> None:
+    """Let new connections wait again."""
+    _stopping.clear()
 
 
 DriverError = psycopg2.Error

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.fixtures.cli import Site, alive, until
+from tests.fixtures.in_process import Call
+from tests.fixtures.proxy import proxy_to
 
 
 @pytest.fixture
@@ -273,3 +275,28 @@ def test_servers_restart__replay_and_ticker_go_on(entry: Site) -> None:
         entry.wait()
         entry.assert_equal("entry")
     assert entry.cli.owner("replica.pid") == replay
+
+
+def test_stop__while_a_server_does_not_answer_is_at_once_and_clean(site: Site, call: Call) -> None:
+    """Stopped by signals and by options, in the foreground and in the background, while connecting."""
+    with proxy_to(site.servers[1]) as way:
+        way.stall()
+        # A time-out that no test would survive, so that it is not what ends them.
+        dsn = way.dsn(site.subscriber_dsn) + " connect_timeout=600"
+        names = [f"job{number}" for number in range(4)]
+        inis = [site.ini(f"{name}.ini", job_name=name, subscriber_db=dsn) for name in names]
+        site.cli.write("away.ini", f"[pgqadm]\njob_name = away\ndb = {dsn}\npidfile = %(job_name)s.pid\n")
+        pids = [site.cli.daemon(ini, "replay", "-d", pid_file=f"{ini[:-4]}.pid") for ini in inis[:2]]
+        interrupted, killed = site.cli.start(inis[2], "replay"), site.cli.start(inis[3], "replay", "--once")
+        ticker = site.cli.start("away.ini", "ticker")
+        until(lambda: way.accepted >= 5, "all wait for the server")
+        call(site.cli.folder, inis[0], "-s")
+        call(site.cli.folder, inis[1], "-k")
+        interrupted.signal(signal.SIGINT)
+        killed.signal(signal.SIGTERM)
+        ticker.signal(signal.SIGTERM)
+        assert [interrupted.ended(), killed.ended(), ticker.ended()] == [130, 130, 0]
+        until(lambda: not any(alive(pid) for pid in pids), "the daemons end")
+    assert [site.cli.log(f"{name}.log").count("replay ended by SIG") for name in names[:2]] == [1, 1]
+    assert not list(site.cli.folder.glob("*.pid"))
+    assert "unexpected" not in site.cli.describe()
