@@ -142,7 +142,7 @@ class Database:
     """One connection, in autocommit mode; transactions are explicit blocks.
 
     Not for use by two threads at once, except `cancel`, `give_up` and what `connection_watch` reads, which any thread
-    may call. `backend` names the server process, as the SQL of `BACKEND` does.
+    may call. `backend` names the server process, as the SQL of `BACKEND` does; `messages` counts what was sent.
     """
 
     def __init__(self, raw: psycopg2.extensions.connection, label: str, dsn: str) -> None:
@@ -152,6 +152,11 @@ class Database:
         self.backend = ""
         self._depth = 0
         self._rehearsing = False
+        # What the next statement takes along: begin, savepoint and release cost no round trip of their own, nor does
+        # what was handed to `later`.
+        self._waiting: list[str] = []
+        self._holds_work = False
+        self.messages = 0
         self._given_up = ""
         self._waiting_since: float | None = None
         # A second descriptor of the TCP socket, so that another thread may look at it, or end it, at any moment.
@@ -239,13 +244,42 @@ class Database:
         With `params` None the text is sent as it is, `%` included. Raises DatabaseError or one of its kinds.
         """
         with self._translated(), self._raw.cursor() as cursor:
-            cursor.execute(sql, params)
+            self._execute(cursor, sql, params)
             return cursor.fetchall() if cursor.description else []
+
+    def _execute(self, cursor: Any, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> None:
+        """Send a statement, in one message with those that wait for it."""
+        self.messages += 1
+        if not self._waiting:
+            cursor.execute(sql, params)
+            return
+        waiting, self._waiting, self._holds_work = self._waiting, [], False
+        last = sql if params is None else cursor.mogrify(sql, params).decode()
+        # On a line of its own, for a statement may end in a comment.
+        cursor.execute("\n;\n".join([*waiting, last]))
+
+    def later(self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> None:
+        """Run a statement of a transaction together with the next one, the end of a savepoint, or the commit.
+
+        For what gives no rows that anybody wants. Its errors are raised by the statement that takes it along.
+        """
+        if not self._depth:
+            self.run(sql, params)
+            return
+        if params is not None:
+            with self._translated(), self._raw.cursor() as cursor:
+                sql = cursor.mogrify(sql, params).decode()
+        self._waiting.append(sql)
+        self._holds_work = True
+
+    def _send_waiting(self) -> None:
+        if self._waiting:
+            self.script(self._waiting.pop())
 
     def count(self, sql: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> int:
         """Run a statement and return how many rows it touched."""
         with self._translated(), self._raw.cursor() as cursor:
-            cursor.execute(sql, params)
+            self._execute(cursor, sql, params)
             return int(cursor.rowcount)
 
     def stream(self, sql: str, size: int = 5000) -> Iterator[Row]:
@@ -272,15 +306,19 @@ class Database:
     def script(self, sql: str) -> None:
         """Run a script of several statements without parameters."""
         with self._translated(), self._raw.cursor() as cursor:
-            cursor.execute(sql)
+            self._execute(cursor, sql)
 
     def copy_out(self, sql: str, target: Writable, size: int = 1 << 16) -> None:
         """Run `COPY ... TO STDOUT` and write its bytes to `target`."""
+        self._send_waiting()
+        self.messages += 1
         with self._translated(), self._raw.cursor() as cursor:
             cursor.copy_expert(sql, target, size)
 
     def copy_in(self, sql: str, source: Readable, size: int = 1 << 16) -> int:
         """Run `COPY ... FROM STDIN` with the bytes of `source`; return the number of rows."""
+        self._send_waiting()
+        self.messages += 1
         with self._translated(), self._raw.cursor() as cursor:
             cursor.copy_expert(sql, _Fed(self, source), size)
             return int(cursor.rowcount)
@@ -291,7 +329,8 @@ class Database:
     def transaction(self, begin: str = "begin") -> Iterator[None]:
         """A transaction block: committed at its end, rolled back when an exception leaves it.
 
-        `begin` may name an isolation level, for example `begin isolation level repeatable read`.
+        `begin` may name an isolation level, for example `begin isolation level repeatable read`. It is sent together
+        with the first statement, so that a block without any costs nothing.
         """
         if self._depth:
             raise RuntimeError("transactions do not nest; use savepoint()")
@@ -303,16 +342,20 @@ class Database:
             finally:
                 self._depth = 0
             return
-        self.script(begin)
-        self._depth = 1
+        self._waiting = [begin]
+        self._depth, sent = 1, self.messages
         try:
             yield
+            if self.messages != sent or self._holds_work:
+                self.script("commit")
         except BaseException:
             self._depth = 0
-            self._quiet_rollback("rollback")
+            if self.messages != sent:
+                self._quiet_rollback("rollback")
             raise
-        self._depth = 0
-        self.script("commit")
+        finally:
+            self._depth = 0
+            self._waiting, self._holds_work = [], False
 
     @contextlib.contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -326,18 +369,34 @@ class Database:
             self._quiet_rollback("rollback")
 
     @contextlib.contextmanager
-    def savepoint(self, name: str = "londiste_step") -> Iterator[None]:
-        """A savepoint inside a transaction: released at its end, rolled back to when an exception leaves it."""
-        self.script(f"savepoint {name}")
+    def savepoint(self, name: str = "londiste_step", *, joined: bool = False) -> Iterator[None]:
+        """A savepoint inside a transaction: released at its end, rolled back to when an exception leaves it.
+
+        What waits by `later` is sent before, so that its errors are not taken for the block's, unless `joined`: then
+        the block's first statement takes it along, and a rollback to the savepoint may fail for its errors.
+        """
+        if self._holds_work and not joined:
+            self._send_waiting()
+        place, sent = len(self._waiting), self.messages
+        self._waiting.append(f"savepoint {name}")
         try:
             yield
+            if self._holds_work and (self.messages != sent or len(self._waiting) > place + 1):
+                self._send_waiting()
         except BaseException:
-            self._quiet_rollback(f"rollback to savepoint {name}; release savepoint {name}")
+            if self.messages != sent:
+                self._quiet_rollback(f"rollback to savepoint {name}; release savepoint {name}")
+            else:
+                del self._waiting[place:]
             raise
-        self.script(f"release savepoint {name}")
+        if self.messages != sent:
+            self._waiting.append(f"release savepoint {name}")
+        else:
+            del self._waiting[place:]
 
     def _quiet_rollback(self, sql: str) -> None:
         # A failing rollback must not hide the error that is on its way.
+        self._waiting, self._holds_work = [], False
         if self.closed:
             return
         try:

@@ -52,7 +52,8 @@ def tick_channel(queue_id: int) -> str:
     return f"londiste_tick_{queue_id}"
 
 
-def _tick(row: Row) -> Tick:
+def tick(row: Row) -> Tick:
+    """Return the tick of a row: number, snapshot as text, event sequence, time, and perhaps the transaction."""
     return Tick(int(row[0]), str(row[1]), int(row[2] or 0), row[3], int(row[4]) if len(row) > 4 else 0)
 
 
@@ -106,7 +107,7 @@ def position(db: Database, queue: str, consumer: str) -> int | None:
 def tick_by_id(db: Database, queue: Queue, tick_id: int) -> Tick | None:
     """Return the tick, None when it is not there (any more)."""
     row = db.row("event_queue.tick", queue_id=queue.id, tick=tick_id)
-    return _tick(row) if row else None
+    return tick(row) if row else None
 
 
 def last_tick(db: Database, queue: Queue) -> Tick:
@@ -114,7 +115,7 @@ def last_tick(db: Database, queue: Queue) -> Tick:
     row = db.row("event_queue.last_tick", queue_id=queue.id)
     if row is None:
         raise SchemaError(f'queue "{queue.name}" has no ticks', hint="Start a ticker, or run `provider install` again.")
-    return _tick(row)
+    return tick(row)
 
 
 def last_tick_age(db: Database, queue: Queue) -> float | None:
@@ -138,14 +139,14 @@ def consumer_lags(db: Database, queue: Queue) -> list[tuple[str, float, int]]:
 
 def ticks_after(db: Database, queue: Queue, tick_id: int, most: int) -> list[Tick]:
     """Return up to `most` ticks after `tick_id`, oldest first."""
-    return [_tick(row) for row in db.rows("event_queue.ticks_after", queue_id=queue.id, tick=tick_id, most=most)]
+    return [tick(row) for row in db.rows("event_queue.ticks_after", queue_id=queue.id, tick=tick_id, most=most)]
 
 
 def make_tick(db: Database, queue: str) -> Tick:
     """Make a tick now, whatever the queue's thresholds say, and notify its channel."""
     row = db.row("event_queue.make_tick", queue=queue)
     assert row is not None
-    return _tick(row)
+    return tick(row)
 
 
 @contextlib.contextmanager
@@ -171,7 +172,7 @@ def _make_plain_tick(db: Database, queue: str) -> Tick:
         row = db.row("event_queue.make_plain_tick", queue=queue)
     if row is None:
         raise ObjectNotFound(f'no event queue "{queue}" that is ticked from here')
-    return _tick(row)
+    return tick(row)
 
 
 def may_maintain(db: Database) -> bool:

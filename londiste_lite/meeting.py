@@ -6,7 +6,6 @@ loses the lock with its connection, and the replay goes on; what it left in the 
 
 from __future__ import annotations
 
-from londiste_lite import locks
 from londiste_lite.db import Database
 
 
@@ -18,10 +17,3 @@ def call(caller: Database, consumer: str, tick: int) -> None:
 def dismiss(caller: Database, consumer: str) -> None:
     """Let the replay go on."""
     caller.rows("meeting.dismiss", consumer=consumer)
-
-
-def tick(subscriber: Database, consumer: str) -> int | None:
-    """Return the tick at which the consumer's replay is asked to rest, None when nobody asks."""
-    lock = {"class": locks.MEETING_CLASS, "number": locks.number(consumer)}
-    found = subscriber.value("meeting.tick", consumer=consumer, **lock)
-    return None if found is None else int(found)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from londiste_lite import conflicts, table_state
+from londiste_lite import conflicts, sqlfiles, table_state
 from londiste_lite.conflicts import Conflicts
 from londiste_lite.db import Database
 from londiste_lite.names import QualifiedName, SequenceName, TableName
@@ -60,26 +61,28 @@ class RowCounts:
 
 def tables(db: Database, queue: str) -> list[Subscribed]:
     """Return the subscribed tables in the order of registration."""
-    return [
-        Subscribed(
-            table=QualifiedName.parse(row[0]),
-            state=table_state.parse(row[1]),
-            snapshot=row[2],
-            skip_truncate=bool(row[3]),
-            dest=QualifiedName.parse(row[4]) if row[4] else None,
-            condition=row[5],
-            key=tuple(row[6]) if row[6] else None,
-            error=row[7],
-            inserted=int(row[8]),
-            updated=int(row[9]),
-            deleted=int(row[10]),
-            conflicts=int(row[11]),
-            held=row[12],
-            held_oid=None if row[13] is None else int(row[13]),
-            parked=int(row[14]),
-        )
-        for row in db.rows("subscribed.tables", queue=queue)
-    ]
+    return [parse(row) for row in db.rows("subscribed.tables", queue=queue)]
+
+
+def parse(row: Sequence[Any]) -> Subscribed:
+    """Return the table of a row with the columns of the statement `subscribed.tables`."""
+    return Subscribed(
+        table=QualifiedName.parse(row[0]),
+        state=table_state.parse(row[1]),
+        snapshot=row[2],
+        skip_truncate=bool(row[3]),
+        dest=QualifiedName.parse(row[4]) if row[4] else None,
+        condition=row[5],
+        key=tuple(row[6]) if row[6] else None,
+        error=row[7],
+        inserted=int(row[8]),
+        updated=int(row[9]),
+        deleted=int(row[10]),
+        conflicts=int(row[11]),
+        held=row[12],
+        held_oid=None if row[13] is None else int(row[13]),
+        parked=int(row[14]),
+    )
 
 
 def add_table(
@@ -182,14 +185,16 @@ def count_rows(db: Database, queue: str, counts: dict[TableName, RowCounts]) -> 
     found = {name: c for name, c in counts.items() if c.total or c.conflicts.total}
     if not found:
         return
-    db.rows(
-        "subscribed.count_rows",
-        queue=queue,
-        tables=[str(name) for name in found],
-        inserted=[c.inserted for c in found.values()],
-        updated=[c.updated for c in found.values()],
-        deleted=[c.deleted for c in found.values()],
-        conflicts=[c.conflicts.total for c in found.values()],
+    db.later(
+        sqlfiles.statement("subscribed.count_rows"),
+        {
+            "queue": queue,
+            "tables": [str(name) for name in found],
+            "inserted": [c.inserted for c in found.values()],
+            "updated": [c.updated for c in found.values()],
+            "deleted": [c.deleted for c in found.values()],
+            "conflicts": [c.conflicts.total for c in found.values()],
+        },
     )
     conflicts.store(db, queue, {name: c.conflicts for name, c in found.items()})
 

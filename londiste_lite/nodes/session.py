@@ -12,6 +12,7 @@ from londiste_lite.errors import AlreadyRunning
 from londiste_lite.event_queue import Tick
 from londiste_lite.nodes.provider_pool import LentProvider, ProviderPool
 from londiste_lite.nodes.ticks import TickCache
+from londiste_lite.replay.look import Ahead
 from londiste_lite.replay.loop import Session
 from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.stop_flag import StopFlag
@@ -106,9 +107,9 @@ class NodeSession(Session):
             holder = locks.replay_holder(self.subscriber, self._settings.consumer) or "it is just ending"
             raise AlreadyRunning(f'"{self._settings.consumer}" is served by {holder}')
 
-    def _ticks_after(self, tick_id: int) -> list[Tick]:
-        found = self._cache.after(tick_id)
-        return super()._ticks_after(tick_id) if found is None else found
+    def _look_ahead(self) -> Ahead:
+        found = self._cache.after(self._at.id)
+        return super()._look_ahead() if found is None else Ahead(found)
 
     def _lease(self) -> None:
         self._leased, self._since = self._pool.take()

@@ -156,10 +156,10 @@ class BulkApply:
         if plan.read is not None:
             self._copy(plan, plan.read, plan.read.parsed(plan.sql), plan.sql.copy_parsed())
         else:
-            self._db.script(plan.sql.fill_parsed())
+            self._db.later(plan.sql.fill_parsed())
         if plan.events > 1 and self._db.run(plan.sql.has_repeated_keys())[0][0]:
             plan.sql = replace(plan.sql, winners=self._catalog.made(name, plan.sql.create_winners()))
-            self._db.script(plan.sql.fill_winners())
+            self._db.later(plan.sql.fill_winners())
         elif plan.sql.after is None and len(plan.sql.row_sources) < 2:
             self._expect(plan, plan.counts.deleted, plan.counts.updated, plan.counts.inserted)
             return
@@ -190,7 +190,7 @@ class BulkApply:
             return
         if not plan.sql.winners:
             try:
-                with self._db.savepoint():
+                with self._db.savepoint(joined=True):
                     if self._db.count(conflict_sql.delete(plan.sql)) < plan.expected_deletes:
                         raise _FewerThanExpected
             except _FewerThanExpected:
@@ -210,14 +210,14 @@ class BulkApply:
             return
         conflicts = plan.counts.conflicts.copy()
         try:
-            with self._db.savepoint():
+            with self._db.savepoint(joined=True):
                 if not plan.plain_inserts:
                     self._update_and_insert(plan)
                 elif plan.read is not None:
                     self._copy(plan, plan.read, plan.read.rows(), plan.sql.copy_all(plan.sql.sources[0]))
                 else:
                     for source in plan.sql.sources:
-                        self._db.script(plan.sql.insert_all(source))
+                        self._db.later(plan.sql.insert_all(source))
         except DatabaseError as error:
             if error.sqlstate not in TRIPPED:
                 raise
@@ -234,7 +234,7 @@ class BulkApply:
                 self._count_conflicts(plan, conflict_sql.insert_missing(plan.sql, source))
         for source in plan.sql.row_sources:
             if plan.inserts.get(source.number):
-                self._db.script(plan.sql.insert_new(source))
+                self._db.later(plan.sql.insert_new(source))
 
     def _count_conflicts(self, plan: TablePlan, text: str) -> None:
         for letter, count, keys in self._db.run(text):

@@ -1,6 +1,7 @@
 """From the provider to the stage: the events between two snapshots stream from COPY into COPY.
 
-No event passes through Python code by itself: the driver moves buffers, a pipe and a thread join the two sides.
+No event passes through Python code by itself: the driver moves buffers, a pipe and a thread join the two sides. Only a
+few events, where round trips are all that counts, are read as rows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from londiste_lite.claims import Reader
-from londiste_lite.db import Database
+from londiste_lite.db import Database, Row
 from londiste_lite.errors import LondisteError
 from londiste_lite.names import QualifiedName, TableName, quote_array, quote_literal
 from londiste_lite.replay.typed import TypedRead
@@ -28,6 +29,8 @@ _PIPE_SIZE = 1 << 20
 _F_SETPIPE_SZ = 1031  # Linux; fcntl.F_SETPIPE_SZ is only known to Python 3.10 and later builds with the header
 _LONGEST_SEARCH = 1000
 _READS_PER_CANCEL = 64
+# How long events may be together, in bytes, that are read as rows.
+_FEW_BYTES = 1 << 20
 
 
 def events_between(
@@ -145,6 +148,17 @@ class TypedStream:
         """Stream `columns` of the table's row events that fulfil `more` into a COPY; return how many there are."""
         source = read.source(self.window.select([table], read.event_columns, more))
         return pump(self.provider, f"copy (select {columns} from {source}) to stdout", self.subscriber, copy_in)
+
+
+def few(provider: Database, select: str, most: int) -> list[Row] | None:
+    """Return the events of a SELECT of `stage.EVENT_COLUMNS`, None when there are more than `most` or they are long."""
+    rows = provider.run(
+        f"with e (ev_id, tbl, typ, att, data) as materialized (select * from ({select}) w limit {most + 1}), "
+        "found (few) as materialized (select pg_catalog.count(*) <= "
+        f"{most} and coalesce(pg_catalog.sum(pg_catalog.octet_length(data)), 0) <= {_FEW_BYTES} from e) "
+        "select e.* from e, found where few union all select null, null, null, null, null from found where not few"
+    )
+    return None if rows and rows[0][0] is None else rows
 
 
 class PipeBroken(LondisteError):

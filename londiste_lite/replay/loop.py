@@ -6,10 +6,10 @@ import logging
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from londiste_lite import event_queue, foreign_keys, locks, meeting, pausing, schema, scripts, subscribed
+from londiste_lite import event_queue, foreign_keys, locks, pausing, schema, scripts, subscribed
 from londiste_lite.backoff import Backoff
 from londiste_lite.complaint import Complaint
 from londiste_lite.db import Database
@@ -23,11 +23,12 @@ from londiste_lite.errors import (
     SchemaDrift,
 )
 from londiste_lite.event_queue import Queue, Tick
-from londiste_lite.names import TableName
+from londiste_lite.names import SequenceName, TableName
 from londiste_lite.replay import position
 from londiste_lite.replay.arrival import arrive
 from londiste_lite.replay.batch import BatchRunner, Window
 from londiste_lite.replay.held import HeldTables
+from londiste_lite.replay.look import Ahead, Look
 from londiste_lite.replay.observer import Nobody, ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber, same_database
 from londiste_lite.replay.window import MOST_TICKS, RowLimit, choose_end, end_at_script
@@ -157,6 +158,7 @@ class Session:
             checks_fire=self._checks_fire,
             before_scripts=self._stop_copies,
         )
+        self._look = Look(self.subscriber, self._queue, settings.consumer)
         self._sequences = SequenceSync(self.provider, self.subscriber)
         self._copies = self._new_copies()
         self._copies.start()
@@ -178,8 +180,9 @@ class Session:
     def _listen(self) -> None:
         self.provider.listen(self._queue.channel)
 
-    def _ticks_after(self, tick_id: int) -> list[Tick]:
-        return event_queue.ticks_after(self.provider, self._queue, tick_id, MOST_TICKS)
+    def _look_ahead(self) -> Ahead:
+        low = Snapshot.parse(self._at.snapshot).xmin
+        return self._look.ahead(self.provider, self._at.id, low, MOST_TICKS)
 
     def _new_copies(self) -> CopyCoordinator:
         return CopyCoordinator(self._settings, self.provider, self.subscriber, self._queue, self._stop, self._wake)
@@ -282,10 +285,14 @@ class Session:
     def _turn(self) -> bool:
         """Do what is due once; return whether there was anything."""
         assert self._copies is not None
-        if self._rests():
+        ahead = self._look_ahead()
+        # After the ticks: whoever calls for a meeting does so before its tick can be seen.
+        here = self._look.here()
+        if self._rests(here.paused):
             return False
-        tables = self._tables()
-        joining = [table for table in self._copies.turn(tables, self._at) if self._held.due(table, self._at)]
+        tables = here.tables
+        ready = self._copies.turn(tables, self._at, asked=here.copies_asked)
+        joining = [table for table in ready if self._held.due(table, self._at)]
         for table in joining:
             self._join(table)
         if joining:
@@ -295,9 +302,8 @@ class Session:
             busy = {t.local for t in tables if t.state is not TableState.OK}
             failed = foreign_keys.restore(self.subscriber, busy, self._settings.lock_timeout)
             self._restore_at = time.monotonic() + RESTORE_SECONDS if failed else None
-        ticks = self._ticks_after(self._at.id)
-        # After the ticks: whoever calls for a meeting does so before its tick can be seen.
-        met_at = self._meeting()
+        ticks = ahead.ticks
+        met_at = self._meeting(here.meeting)
         if met_at == self._at.id:
             self._stop.wait(MEETING_LOOK_SECONDS)
             return True
@@ -305,14 +311,15 @@ class Session:
             ticks = [tick for tick in ticks if tick.id <= met_at]
         end = choose_end(self._at, ticks, self._limit.rows)
         if end is None:
-            self._sync_sequences()
+            self._sync_sequences(here.sequences)
             self._finish()
             return bool(joining)
-        if end.id != ticks[0].id:
+        ran = ahead.scripts
+        if ran is None:
             low, high = Snapshot.parse(self._at.snapshot).xmin, Snapshot.parse(end.snapshot).xmax
             ran = scripts.transactions_between(self.provider, self._queue.name, low, high)
-            end = end_at_script(self._at, ticks, end, ran)
-        self._batch(tables, end)
+        end = end_at_script(self._at, ticks, end, ran)
+        self._batch(tables, end, ran, here.sequences)
         self._finish()
         return True
 
@@ -321,9 +328,9 @@ class Session:
         assert self._copies is not None
         self._copies.stop()
 
-    def _rests(self) -> bool:
+    def _rests(self, paused: bool) -> bool:
         """Tell whether a pause was asked for, logging each change."""
-        pause = pausing.find(self.subscriber, self._settings.consumer)
+        pause = pausing.find(self.subscriber, self._settings.consumer) if paused else None
         if pause is not None and not self._resting:
             log.info("paused by %s since %s", pause.by, pause.since)
         elif pause is None and self._resting:
@@ -331,9 +338,8 @@ class Session:
         self._resting = pause is not None
         return self._resting
 
-    def _meeting(self) -> int | None:
+    def _meeting(self, tick: int | None) -> int | None:
         """Return the tick at which a comparison wants to meet this replay, if that is here or still to come."""
-        tick = meeting.tick(self.subscriber, self._settings.consumer)
         if tick is None or tick < self._at.id or tick == self._missed:
             return None
         if tick > self._at.id:
@@ -347,14 +353,16 @@ class Session:
             return None
         return tick
 
-    def _batch(self, tables: list[Subscribed], end: Tick) -> None:
+    def _batch(
+        self, tables: Sequence[Subscribed], end: Tick, ran: Sequence[int], sequences: Sequence[SequenceName]
+    ) -> None:
         """Apply everything up to tick `end` to the tables that are in sync."""
         begun = time.monotonic()
         wanted = [t for t in tables if t.state is TableState.OK]
         after = {t.table: t.snapshot for t in wanted if t.snapshot is not None}
         seen = Snapshot.parse(end.snapshot)
         passed = [name for name, snapshot in after.items() if seen.covers(Snapshot.parse(snapshot))]
-        self._sequences.look(subscribed.sequences(self.subscriber, self._queue.name))
+        self._sequences.look(sequences)
 
         def finish(counts: dict[TableName, RowCounts]) -> None:
             subscribed.count_rows(self.subscriber, self._queue.name, counts)
@@ -366,7 +374,12 @@ class Session:
             position.store(self.subscriber, self._queue.name, self._settings.consumer, end)
 
         claim = self._settings.consumer if self._settings.may_be_parked else None
-        window = Window(self._at.snapshot, end.snapshot, wanted, after, with_scripts=True, claim=claim)
+        few = self._settings.few_events
+        if end.event_seq - self._at.event_seq > few:
+            few = 0
+        window = Window(
+            self._at.snapshot, end.snapshot, wanted, after, with_scripts=True, claim=claim, scripts=ran, few=few
+        )
         try:
             counts = self._runner.run(window, finish)
         except SchemaDrift as drift:
@@ -425,8 +438,8 @@ class Session:
                 return self._at.event_seq - tick.event_seq
         return 0
 
-    def _sync_sequences(self) -> None:
-        if self._sequences.look(subscribed.sequences(self.subscriber, self._queue.name)):
+    def _sync_sequences(self, names: Sequence[SequenceName]) -> None:
+        if self._sequences.look(names):
             with self.subscriber.transaction():
                 self._sequences.set_changed()
             self._sequences.committed()

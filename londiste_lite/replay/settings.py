@@ -15,8 +15,9 @@ class ReplaySettings:
 
     `apply` is `bulk` or `ordered`, `on_error` is `stop` or `park`; `max_batch_rows` bounds how many events are merged
     into one batch; `parallel_copies` how many tables are copied at once, each by up to `copy_jobs` jobs, in ranges of
-    about `copy_range_bytes` when it is larger than that. `park_events` and `park_seconds` say how far behind the
-    subscriber may be before it is parked, None for ever.
+    about `copy_range_bytes` when it is larger than that; a batch of up to `few_events` is read as rows instead of
+    streamed. `park_events` and `park_seconds` say how far behind the subscriber may be before it is parked, None for
+    ever.
     """
 
     provider_dsn: str
@@ -34,6 +35,7 @@ class ReplaySettings:
     copy_jobs: int = 2
     copy_range_bytes: int = 32 << 20
     max_batch_rows: int = 500_000
+    few_events: int = 200
     park_events: int | None = None
     park_seconds: float | None = None
 

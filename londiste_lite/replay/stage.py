@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from londiste_lite import events
-from londiste_lite.db import Database
+from londiste_lite.db import Database, Row
 from londiste_lite.names import QualifiedName, TableName
 from londiste_lite.scripts import EVENT_TYPE, Script
 
@@ -77,6 +77,14 @@ def bring_in(db: Database, queue: str, tables: Sequence[str], numbers: Sequence[
     )
 
 
+def put(db: Database, rows: Sequence[Row]) -> None:
+    """Stage a few events, rows of `EVENT_COLUMNS`, together with the next statement."""
+    values = ", ".join(["(%s, %s, %s, %s, %s)"] * len(rows))
+    db.later(
+        f"insert into {STAGE} (ev_id, tbl, typ, att, data) values {values}", [part for row in rows for part in row]
+    )
+
+
 def groups(db: Database) -> list[Group]:
     """Return what is staged. Raises events.UnknownEvent for an event that no capture trigger writes."""
     return groups_of(db, f"(select ev_id, tbl, typ, att from {STAGE})")
@@ -84,9 +92,17 @@ def groups(db: Database) -> list[Group]:
 
 def groups_of(db: Database, source: str) -> list[Group]:
     """Return what `source` holds, a FROM item with number, table, type and attribute numbers of events."""
-    found: list[Group] = []
-    for table, typ, att, count, first, last in db.run(_GROUPS.format(source=source)):
-        operation, shape = events.parse(typ, att)
-        name = QualifiedName.parse(table)
-        found.append(Group(name, typ, att, operation, shape, int(count), int(first), int(last)))
-    return found
+    return [_group(*row) for row in db.run(_GROUPS.format(source=source))]
+
+
+def groups_among(rows: Sequence[Row]) -> list[Group]:
+    """Return what is in events that were read as rows of `EVENT_COLUMNS`. Raises events.UnknownEvent."""
+    numbers: dict[tuple[str, str, str | None], list[int]] = {}
+    for number, table, typ, att, _ in sorted(rows, key=lambda row: int(row[0])):
+        numbers.setdefault((table, typ, att), []).append(int(number))
+    return [_group(*kind, len(found), found[0], found[-1]) for kind, found in numbers.items()]
+
+
+def _group(table: str, typ: str, att: str | None, count: int, first: int, last: int) -> Group:
+    operation, shape = events.parse(typ, att)
+    return Group(QualifiedName.parse(table), typ, att, operation, shape, int(count), int(first), int(last))

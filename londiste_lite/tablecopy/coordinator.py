@@ -89,13 +89,16 @@ class CopyCoordinator:
         for name in copies.drop_leftovers(self._subscriber):
             log.info("dropped %s, which an earlier copy left behind", name)
 
-    def turn(self, tables: Sequence[Subscribed], at: Tick) -> list[Subscribed]:
-        """Do what is due, at the replay's position `at`; return the tables that the main replay may take over now."""
+    def turn(self, tables: Sequence[Subscribed], at: Tick, *, asked: bool = True) -> list[Subscribed]:
+        """Do what is due, at the replay's position `at`; return the tables that the main replay may take over now.
+
+        `asked` False: no resync is known to have asked for anything.
+        """
         self._collect_finished(tables)
         self._note()
         ready: list[Subscribed] = []
         waiting = False
-        self._requests = copies.copies_asked_for(self._subscriber, self._queue.name)
+        self._requests = copies.copies_asked_for(self._subscriber, self._queue.name) if asked else {}
         for table in tables:
             if table.state is TableState.OK and table.table not in self._requests:
                 continue

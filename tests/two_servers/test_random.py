@@ -188,12 +188,15 @@ def one_run(pair: Pair, seed: int, mode: str) -> None:
         writer.start()
     try:
         for _ in range(2):
-            process = pair.start_process(apply=mode, max_batch_rows=rng.choice([1, 50, 500_000]))
+            # Few events take another way than many, and most batches of a test have few.
+            process = pair.start_process(
+                apply=mode, max_batch_rows=rng.choice([1, 50, 500_000]), few_events=rng.choice([0, 20, 200])
+            )
             time.sleep(0.5 + rng.random())
             if rng.random() < 0.3:
                 pair.resync(rng.choice(list(schema.tables)))
             process.kill()
-        pair.start_process()
+        pair.start_process(few_events=rng.choice([0, 200]))
         time.sleep(0.3)
         pair.until(lambda: errors or pair.event_count() > 100, "a hundred events")
     finally:
