@@ -158,3 +158,7 @@ class DifferencesFound(LondisteError):
 
 class StopRequested(LondisteError):
     """the work was asked to stop"""
+
+
+class RegistrationChanged(StopRequested):
+    """a table was removed, or is to be copied anew, while it was worked on: what was done is not kept"""

@@ -122,16 +122,18 @@ def lock_table(db: Database, queue: str, table: TableName) -> Subscribed | None:
     return next((t for t in tables(db, queue) if t.table == table), None)
 
 
-def set_state(
-    db: Database, queue: str, table: TableName, before: TableState, after: TableState, snapshot: str | None = None
-) -> bool:
-    """Move a table from one state to the next; return False when it was no longer in the state `before`."""
-    table_state.check_move(before, after)
+def set_state(db: Database, queue: str, table: Subscribed, after: TableState, snapshot: str | None = None) -> bool:
+    """Move a table to another state; return False when state or snapshot are no longer those of `table`.
+
+    What a transaction did on their ground is then to be rolled back: the table was removed or is to be copied anew.
+    """
+    table_state.check_move(table.state, after)
     found = db.rows(
         "subscribed.set_state",
         queue=queue,
-        table=str(table),
-        expected=before.value,
+        table=str(table.table),
+        expected=table.state.value,
+        before=table.snapshot,
         state=after.value,
         snapshot=snapshot,
     )

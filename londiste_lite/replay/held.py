@@ -112,8 +112,7 @@ class HeldTables:
         definitions = self._definitions(table)
         if table.held_oid is not None and definitions[0] is not None and definitions[0].oid != table.held_oid:
             log.info("%s is there again as another table; it is copied anew", table.table)
-            states = (TableState.CATCHING_UP, TableState.MISSING)
-            subscribed.set_state(self._subscriber, self._queue, table.table, *states)
+            subscribed.set_state(self._subscriber, self._queue, table, TableState.MISSING)
             return False
         if looked is not None and looked.definitions == definitions and now < looked.try_at:
             looked.look_at = now + LOOK_SECONDS

@@ -7,7 +7,6 @@ import os
 import select
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from londiste_lite import event_queue, foreign_keys, locks, pausing, schema, scripts, subscribed
 from londiste_lite.backoff import Backoff
@@ -19,6 +18,7 @@ from londiste_lite.errors import (
     ConfigError,
     ConnectionLost,
     LondisteError,
+    RegistrationChanged,
     ReplayError,
     SchemaDrift,
 )
@@ -412,15 +412,17 @@ class Session:
         ahead = None if here.covers(copied) else table.snapshot
 
         def finish(counts: dict[TableName, RowCounts]) -> None:
-            states = (TableState.CATCHING_UP, TableState.OK)
-            subscribed.set_state(self.subscriber, self._queue.name, table.table, *states, ahead)
+            if not subscribed.set_state(self.subscriber, self._queue.name, table, TableState.OK, ahead):
+                raise RegistrationChanged(f'"{table.table}" does not join: its registration changed')
             subscribed.count_rows(self.subscriber, self._queue.name, counts)
 
         claim = self._settings.copy_consumer if self._settings.may_be_parked else None
-        wanted = [replace(table, state=TableState.OK)]
-        window = Window(table.snapshot, self._at.snapshot, wanted, {}, claim=claim)
+        window = Window(table.snapshot, self._at.snapshot, [table], {}, claim=claim)
         try:
             self._runner.run(window, finish, "join")
+        except RegistrationChanged as reason:
+            log.info("%s", reason.message)
+            return
         except ReplayError as error:
             self._held.hold(error, [table], self._at)
             return

@@ -82,8 +82,7 @@ class CopyCoordinator:
                     subscribed.set_state(
                         self._subscriber,
                         self._queue.name,
-                        table.table,
-                        TableState.CATCHING_UP,
+                        table,
                         TableState.MISSING,
                     )
         for name in copies.drop_leftovers(self._subscriber):
@@ -169,11 +168,12 @@ class CopyCoordinator:
             self._holding = True
         if at is not None:
             self._hold_at(at)
-        states = (table.state, TableState.IN_COPY)
-        if not subscribed.set_state(self._subscriber, self._queue.name, table.table, *states, snapshot):
+        if not subscribed.set_state(self._subscriber, self._queue.name, table, TableState.IN_COPY, snapshot):
             return
         stored = {t.table: t for t in subscribed.tables(self._subscriber, self._queue.name)}
         if table.table in stored:
+            # Once more: a resync may have come between the first look and the change of state.
+            self._requests = copies.copies_asked_for(self._subscriber, self._queue.name)
             self._launch(stored[table.table])
 
     def _hold_at(self, tick: Tick) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from londiste_lite import copies, crash_points, dropped_indexes, event_queue, structure, subscribed
 from londiste_lite.copies import Job, Request
 from londiste_lite.db import Database
-from londiste_lite.errors import LondisteError, PrivilegeMissing, StopRequested
+from londiste_lite.errors import LondisteError, PrivilegeMissing, RegistrationChanged, StopRequested
 from londiste_lite.event_queue import Queue
 from londiste_lite.names import TableName, quote_ident
 from londiste_lite.replay import fetch
@@ -89,7 +89,7 @@ class TableLoad:
     def run(self) -> Loaded:
         """Load the table. Readers of a table that holds rows see the old ones until the new ones are complete.
 
-        Raises StopRequested when somebody changed the table's state meanwhile, SchemaDrift when the tables do not fit,
+        Raises RegistrationChanged when somebody moved the table meanwhile, SchemaDrift when the tables do not fit,
         DatabaseError.
         """
         self._source = structure.require_table(self._provider, self._wanted.table, "provider")
@@ -145,9 +145,8 @@ class TableLoad:
 
     def _empty(self) -> None:
         """Empty the table, as was asked for: readers see none, then some of its rows, until all are there."""
-        with self._subscriber.transaction():
+        with self._moving(None):
             self._subscriber.script(f"set local lock_timeout = {max(int(self._settings.lock_timeout * 1000), 1)}")
-            self._still_ours(None)
             verb = "delete from" if self._target.referenced else "truncate"
             self._subscriber.script(f"{verb} {self._target.target}")
 
@@ -169,8 +168,7 @@ class TableLoad:
         if staging is None:
             dropped_indexes.drop_for_load(self._subscriber, self._target, self._key, self._settings.lock_timeout)
         try:
-            with self._subscriber.transaction():
-                self._still_ours(moment.snapshot)
+            with self._moving(moment.snapshot):
                 copies.begin(self._subscriber, self._queue.name, self.table, job)
                 if staging is not None:
                     beside.create_staging(self._subscriber, staging, self._target)
@@ -186,7 +184,7 @@ class TableLoad:
         self._make_indexes()  # an earlier try may have dropped them
         load = self._range_load(target, moment.sql, None)
         out = moment.sql.out(self._source.target)
-        with subscriber.transaction():
+        with self._moving(moment.snapshot, TableState.CATCHING_UP):
             if self._wanted.skip_truncate or beside.is_empty(subscriber, target.target):
                 rows = load.pump(self._provider, subscriber, out, target.name.quoted)
             else:
@@ -195,8 +193,6 @@ class TableLoad:
                 self._tracker.phase("reconcile")
                 self._take_over(moment.sql, beside.TEMPORARY)
             crash_points.reached("copy-loaded")
-            copies.end(subscriber, self._queue.name, self.table)
-            self._hand_over(moment.snapshot)
         crash_points.reached("copy-committed")
         return Loaded(rows, moment.snapshot)
 
@@ -221,7 +217,7 @@ class TableLoad:
                 self._tracker.begin(None, 0)
                 crash_points.reached("copy-started")
                 load = self._range_load(self._target, moment.sql, None)
-                with self._subscriber.transaction():
+                with self._moving(moment.snapshot, TableState.CATCHING_UP):
                     beside.create_temporary(self._subscriber, self._target)
                     out = moment.sql.out(source.target, condition)
                     rows = load.pump(self._provider, self._subscriber, out, beside.TEMPORARY)
@@ -240,8 +236,6 @@ class TableLoad:
                     columns = moment.sql.columns
                     beside.reconcile(self._subscriber, self._target, key, columns, beside.TEMPORARY, condition)
                     crash_points.reached("copy-loaded")
-                    copies.end(self._subscriber, self._queue.name, self.table)
-                    self._hand_over(moment.snapshot)
                 crash_points.reached("copy-committed")
                 return Loaded(rows, moment.snapshot)
         finally:
@@ -276,8 +270,7 @@ class TableLoad:
 
     def _give_up(self, reason: str) -> None:
         log.info("the copy of %s starts over: %s", self.table, reason)
-        with self._subscriber.transaction():
-            self._still_ours(None)
+        with self._moving(None):
             copies.end(self._subscriber, self._queue.name, self.table)
 
     def _go_on(self, job: Job) -> Loaded:
@@ -328,7 +321,7 @@ class TableLoad:
         assert self._wanted.snapshot is not None
 
         def store(_: dict[TableName, RowCounts]) -> None:
-            self._still_ours(snapshot, runner.subscriber)
+            self._take(TableState.IN_COPY, snapshot, runner.subscriber)
 
         wanted = replace(self._wanted, dest=into)
         runner.run(Window(self._wanted.snapshot, snapshot, [wanted], {}), store, "copy-catchup")
@@ -357,16 +350,14 @@ class TableLoad:
         self._make_indexes()
         job = copies.find(self._subscriber, self._queue.name, self.table)
         if job is None or job.left:
-            raise StopRequested(f'the copy of "{self.table}" was given up: its registration changed')
+            raise RegistrationChanged(f'the copy of "{self.table}" was given up: its registration changed')
         self._tracker.phase("reconcile")
-        with self._subscriber.transaction():
+        with self._moving(snapshot, TableState.CATCHING_UP):
             if job.staging is not None:
                 sql = stream.copy_sql(self._source, self._target, None)
                 self._take_over(sql, job.staging.quoted)
                 self._subscriber.script(f"drop table {job.staging.quoted}")
             crash_points.reached("copy-loaded")
-            copies.end(self._subscriber, self._queue.name, self.table)
-            self._hand_over(snapshot)
         crash_points.reached("copy-committed")
         return Loaded(job.rows, snapshot)
 
@@ -421,13 +412,25 @@ class TableLoad:
             f"overriding system value select {sql.names} from {staging}"
         )
 
-    def _still_ours(self, snapshot: str | None, db: Database | None = None) -> None:
-        """Store the snapshot that what is loaded is complete up to. Raises StopRequested."""
-        states = (TableState.IN_COPY, TableState.IN_COPY)
-        if not subscribed.set_state(db or self._subscriber, self._queue.name, self.table, *states, snapshot):
-            raise StopRequested(f'the copy of "{self.table}" was given up: its registration changed')
+    @contextmanager
+    def _moving(self, snapshot: str | None, state: TableState = TableState.IN_COPY) -> Iterator[None]:
+        """A transaction on the subscriber after which what is loaded is complete up to `snapshot`; the last one of the
+        copy for the state CATCHING_UP.
 
-    def _hand_over(self, snapshot: str) -> None:
-        states = (TableState.IN_COPY, TableState.CATCHING_UP)
-        if not subscribed.set_state(self._subscriber, self._queue.name, self.table, *states, snapshot):
-            raise StopRequested(f'the copy of "{self.table}" was given up: its registration changed')
+        Raises RegistrationChanged, and nothing stays, when somebody else moved the table since it was read.
+        """
+        last = state is TableState.CATCHING_UP
+        with self._subscriber.transaction():
+            if not last:
+                self._take(state, snapshot)
+            yield
+            # At the end of what takes long, so that whoever removes the table or wants another copy need not wait; and
+            # before the copy's own rows, in the order in which those people take them.
+            if last:
+                self._take(state, snapshot)
+                copies.end(self._subscriber, self._queue.name, self.table)
+        self._wanted = replace(self._wanted, state=state, snapshot=snapshot)
+
+    def _take(self, state: TableState, snapshot: str | None, db: Database | None = None) -> None:
+        if not subscribed.set_state(db or self._subscriber, self._queue.name, self._wanted, state, snapshot):
+            raise RegistrationChanged(f'the copy of "{self.table}" was given up: its registration changed')

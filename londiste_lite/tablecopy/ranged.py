@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from londiste_lite import copies, crash_points
 from londiste_lite.copies import Range
 from londiste_lite.db import Database
-from londiste_lite.errors import StopRequested
+from londiste_lite.errors import RegistrationChanged, StopRequested
 from londiste_lite.names import TableName, quote_literal
 from londiste_lite.replay import fetch
 from londiste_lite.structure import Table
@@ -38,12 +38,12 @@ class RangeLoad:
     tracker: Tracker
 
     def load(self, provider: Database, subscriber: Database, one: Range) -> None:
-        """Copy one range. Raises StopRequested when the table's registration changed meanwhile."""
+        """Copy one range. Raises RegistrationChanged when the table's registration changed meanwhile."""
         with subscriber.transaction():
             rows = self._rows(provider, subscriber, one)
             crash_points.reached("copy-range-loaded")
             if not copies.range_done(subscriber, self.queue, self.table, one.number, rows):
-                raise StopRequested(f'the copy of "{self.table}" was given up: its registration changed')
+                raise RegistrationChanged(f'the copy of "{self.table}" was given up: its registration changed')
         crash_points.reached("copy-range-committed")
 
     def _rows(self, provider: Database, subscriber: Database, one: Range) -> int:

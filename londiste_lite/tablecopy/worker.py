@@ -12,7 +12,7 @@ from dataclasses import replace
 from londiste_lite import event_queue, foreign_keys, subscribed
 from londiste_lite.copies import Request
 from londiste_lite.db import Database
-from londiste_lite.errors import LondisteError, StopRequested
+from londiste_lite.errors import LondisteError, RegistrationChanged, StopRequested
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import TableName
 from londiste_lite.replay.batch import BatchRunner, Window
@@ -179,13 +179,12 @@ class CopyWorker:
             moved = subscribed.set_state(
                 runner.subscriber,
                 self._settings.queue,
-                self.table,
-                TableState.CATCHING_UP,
+                self._wanted,
                 TableState.CATCHING_UP,
                 tick.snapshot,
             )
             if not moved:
-                raise StopRequested(f'catching up "{self.table}" was given up: its registration changed')
+                raise RegistrationChanged(f'catching up "{self.table}" was given up: its registration changed')
             subscribed.count_rows(runner.subscriber, self._settings.queue, counts)
 
         claim = self._settings.copy_consumer if self._settings.may_be_parked else None

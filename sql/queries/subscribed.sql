@@ -68,6 +68,7 @@ set merge_state = %(state)s,
 where queue_name = %(queue)s
   and table_name = %(table)s
   and merge_state is not distinct from %(expected)s
+  and snapshot is not distinct from %(before)s
 returning table_name
 
 -- name: hold
@@ -147,6 +148,7 @@ update londiste.subscriber_table
 set snapshot = null
 where queue_name = %(queue)s
   and table_name = any(%(tables)s)
+  and merge_state = 'ok'
 
 -- name: set_error
 update londiste.subscriber_table

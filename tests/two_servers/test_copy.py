@@ -10,7 +10,6 @@ import pytest
 
 from londiste_lite import event_queue, registration, subscribed
 from londiste_lite.errors import DatabaseError
-from londiste_lite.names import QualifiedName
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.subscription import AddOptions
 from londiste_lite.table_state import TableState
@@ -450,7 +449,7 @@ def test_copy__waits_for_a_truncate_that_is_under_way(pair: Pair) -> None:
     """A snapshot from before it would go with rows from after it: TRUNCATE empties the table for old snapshots too."""
     pair.setup_table(ENTRY, "entry")
     pair.provider.script("insert into entry values (1, 'old', 0)")
-    subscribed.set_state(pair.subscriber, QUEUE, QualifiedName.parse("entry"), TableState.MISSING, TableState.IN_COPY)
+    subscribed.set_state(pair.subscriber, QUEUE, pair.table("entry"), TableState.IN_COPY)
     emptying = pair.connect_provider()
     emptying.script("begin; truncate entry; insert into entry values (2, 'new', 0)")
     txid = int(emptying.run("select txid_current()")[0][0])
