@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from londiste_lite import lock_wait
 from londiste_lite.db import Database
-from londiste_lite.errors import DatabaseError
+from londiste_lite.errors import ConnectionLost, DatabaseError, LockNotGranted
 from londiste_lite.names import QualifiedName, TableName, quote_ident
 
 log = logging.getLogger(__name__)
+
+# The first server version that adds a foreign key NOT VALID to a partitioned table.
+PARTITIONED_NOT_VALID = 180000
 
 
 def parents_first(tables: Iterable[TableName], pairs: Iterable[tuple[TableName, TableName]]) -> list[TableName] | None:
@@ -83,11 +86,14 @@ def remember(db: Database, key: ForeignKey) -> None:
     )
 
 
-def drop_for_copy(db: Database, table: TableName) -> list[ForeignKey]:
-    """Drop the foreign keys from and to a table, each remembered in the database in the same transaction."""
+def drop_for_copy(db: Database, table: TableName, lock_timeout: float) -> list[ForeignKey]:
+    """Drop the foreign keys from and to a table, each remembered in the database in the same transaction.
+
+    `lock_timeout` is in seconds: others wait behind a lock that waits. Raises LockNotGranted.
+    """
     found = of_table(db, table)
     for key in found:
-        with db.transaction():
+        with db.transaction(), lock_wait.limited(db, lock_timeout):
             remember(db, key)
             # Two copies at once may both have found it.
             db.script(f"alter table {key.child.quoted} drop constraint if exists {quote_ident(key.name)}")
@@ -95,33 +101,95 @@ def drop_for_copy(db: Database, table: TableName) -> list[ForeignKey]:
     return found
 
 
-def restore(db: Database, busy: Collection[TableName], lock_timeout: float = 10.0) -> int:
-    """Restore pending foreign keys both of whose ends are in sync: added NOT VALID at once, then validated.
+@dataclass(frozen=True)
+class Unvalidated:
+    """A foreign key that is there and not validated; `table` is the one that has it, the child or a partition of it."""
+
+    key: ForeignKey
+    table: TableName
+
+    @property
+    def tables(self) -> set[TableName]:
+        """Both ends, by the names under which tables are subscribed."""
+        return {self.key.child, self.key.parent}
+
+
+@dataclass
+class Restored:
+    """What came of an attempt to restore: what is left to be validated; how many could not be added at all, and how
+    many met a lock."""
+
+    unvalidated: list[Unvalidated] = field(default_factory=list)
+    failed: int = 0
+    locked: int = 0
+
+
+def restore(db: Database, busy: Collection[TableName], lock_timeout: float = 10.0) -> Restored:
+    """Add pending foreign keys again both of whose ends are in sync, NOT VALID at first; forget those that are valid.
 
     `busy` are the tables (local names) that are not in sync. A key that cannot be restored stays remembered, and is
-    named in the log; returns how many these are. `lock_timeout` is in seconds.
+    named in the log. `lock_timeout` is in seconds. Raises ConnectionLost.
     """
-    failed = 0
+    found = Restored()
     for key in pending(db):
         if key.child in busy or key.parent in busy:
             continue
         try:
-            _restore_one(db, key, lock_timeout)
+            found.unvalidated += _add(db, key, lock_timeout)
+        except ConnectionLost:
+            raise
+        except LockNotGranted as error:
+            found.locked += 1
+            log.info('foreign key "%s" of "%s" is not restored yet: %s', key.name, key.child, error)
         except DatabaseError as error:
-            failed += 1
+            found.failed += 1
             log.warning('foreign key "%s" of "%s" cannot be restored yet: %s', key.name, key.child, error)
-    return failed
+    return found
 
 
-def _restore_one(db: Database, key: ForeignKey, lock_timeout: float) -> None:
-    table, name = key.child.quoted, quote_ident(key.name)
-    there = db.value("foreign_keys.exists", schema=key.child.schema, name=key.child.name, fkey=key.name)
-    if there is None:
-        definition = key.definition.removesuffix(" NOT VALID")
-        # Others wait behind a lock that waits; the validation takes none that they would notice.
-        with db.transaction(), lock_wait.limited(db, lock_timeout):
-            db.script(f"alter table {table} add constraint {name} {definition} not valid")
-    if not there:
-        db.script(f"alter table {table} validate constraint {name}")
+def _add(db: Database, key: ForeignKey, lock_timeout: float) -> list[Unvalidated]:
+    """Add a foreign key unless it is there; return what is to be validated before it is as it was."""
+    definition = key.definition.removesuffix(" NOT VALID")
+    as_it_is = definition != key.definition or definition.endswith(" NOT ENFORCED")
+    # The server does not add one NOT VALID to a partitioned table before version 18, but takes over its partitions'.
+    in_parts = False
+    if db.server_version < PARTITIONED_NOT_VALID and not as_it_is:
+        in_parts = bool(db.value("foreign_keys.is_partitioned", schema=key.child.schema, name=key.child.name))
+    pieces = [key.child]
+    if in_parts:
+        rows = db.rows("foreign_keys.partitions", schema=key.child.schema, name=key.child.name)
+        pieces = [QualifiedName(r[0], r[1]) for r in rows]
+    unvalidated = []
+    for table in pieces:
+        valid = db.value("foreign_keys.exists", schema=table.schema, name=table.name, fkey=key.name)
+        if valid is None:
+            _add_constraint(db, table, key, f"{definition} not valid" if not as_it_is else key.definition, lock_timeout)
+        if not valid and not as_it_is:
+            unvalidated.append(Unvalidated(key, table))
+    if unvalidated:
+        return unvalidated
+    if (
+        in_parts
+        and db.value("foreign_keys.exists", schema=key.child.schema, name=key.child.name, fkey=key.name) is None
+    ):
+        _add_constraint(db, key.child, key, definition, lock_timeout)
+    _forget(db, key)
+    return []
+
+
+def _add_constraint(db: Database, table: TableName, key: ForeignKey, definition: str, lock_timeout: float) -> None:
+    # Others wait behind a lock that waits.
+    with db.transaction(), lock_wait.limited(db, lock_timeout):
+        db.script(f"alter table {table.quoted} add constraint {quote_ident(key.name)} {definition}")
+
+
+def validate(db: Database, found: Unvalidated) -> None:
+    """Validate a foreign key: reads both tables, under locks that writers do not notice. Raises DatabaseError."""
+    db.script(f"alter table {found.table.quoted} validate constraint {quote_ident(found.key.name)}")
+    if found.table == found.key.child:  # otherwise that of the whole table is still to be added
+        _forget(db, found.key)
+
+
+def _forget(db: Database, key: ForeignKey) -> None:
     db.rows("foreign_keys.forget", from_table=str(key.child), fkey=key.name)
     log.info('restored foreign key "%s" of "%s"', key.name, key.child)

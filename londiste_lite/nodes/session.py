@@ -63,6 +63,8 @@ class SharedCopies(CopyCoordinator):
 class NodeSession(Session):
     """One node's session; `turn` and `shut` borrow a connection to the provider for as long as they run."""
 
+    coordinator = SharedCopies
+
     def __init__(
         self,
         settings: ReplaySettings,
@@ -93,7 +95,8 @@ class NodeSession(Session):
         """The watcher listens, for all nodes."""
 
     def _new_copies(self) -> CopyCoordinator:
-        copies = SharedCopies(self._settings, self.provider, self.subscriber, self._queue, self._stop, self._wake)
+        copies = super()._new_copies()
+        assert isinstance(copies, SharedCopies)
         copies.slots = self._slots
         self._slots.enter(copies)
         return copies

@@ -51,12 +51,16 @@ class HeldTables:
         *,
         keep_events: Callable[[Tick], None],
         checks_fire: bool,
+        lock_timeout: float,
+        give_way: Callable[[TableName], None],
     ) -> None:
         self._provider = provider
         self._subscriber = subscriber
         self._queue = queue
         self._keep_events = keep_events
         self._checks_fire = checks_fire
+        self._lock_timeout = lock_timeout
+        self._give_way = give_way
         self._looked: dict[TableName, _Looked] = {}
 
     def hold(self, reason: ReplayError, tables: Sequence[Subscribed], at: Tick) -> None:
@@ -86,13 +90,15 @@ class HeldTables:
         gone = error.gone_oid if isinstance(error, SchemaDrift) else None
         if gone == 0 and table.held_oid is not None:
             gone = table.held_oid
+        if self._checks_fire and table.state is TableState.OK:
+            # Rows of other tables may refer to rows that this table does not get for now. Before it is held, for a lock
+            # that is not granted has all of this done again.
+            self._give_way(table.local)
+            foreign_keys.drop_for_copy(self._subscriber, table.local, self._lock_timeout)
         subscribed.hold(self._subscriber, self._queue, table.table, text, snapshot=snapshot, oid=gone)
         if text != table.held:
             hint = f" Hint: {error.hint}" if error.hint else ""
             log.error("%s is held, other tables go on: %s.%s", table.table, error.message.rstrip("."), hint)
-        if self._checks_fire and table.state is TableState.OK:
-            # Rows of other tables may refer to rows that this table does not get for now.
-            foreign_keys.drop_for_copy(self._subscriber, table.local)
         now = time.monotonic()
         wait = TRY_SECONDS if isinstance(error, SchemaDrift) else TRY_ROW_SECONDS
         before = None if table.state is TableState.OK else self._looked.get(table.table)

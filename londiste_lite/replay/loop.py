@@ -8,7 +8,7 @@ import select
 import time
 from collections.abc import Callable, Sequence
 
-from londiste_lite import event_queue, foreign_keys, locks, pausing, schema, scripts, subscribed
+from londiste_lite import event_queue, locks, pausing, schema, scripts, subscribed
 from londiste_lite.backoff import Backoff
 from londiste_lite.complaint import Complaint
 from londiste_lite.db import Database
@@ -38,6 +38,7 @@ from londiste_lite.stop_flag import StopFlag
 from londiste_lite.subscribed import RowCounts, Subscribed
 from londiste_lite.table_state import TableState
 from londiste_lite.tablecopy.coordinator import CopyCoordinator
+from londiste_lite.tablecopy.foreign_key_restore import ForeignKeyRestore
 from londiste_lite.tablecopy.worker import SMALL_GAP
 
 log = logging.getLogger(__name__)
@@ -45,8 +46,6 @@ log = logging.getLogger(__name__)
 # Seconds between two looks at registrations and sequences while no batch comes, and at the provider's own position.
 LOOK_SECONDS = 0.25
 FINISH_SECONDS = 1.0
-# Seconds until a foreign key that could not be restored is tried again.
-RESTORE_SECONDS = 60.0
 # The longest time in seconds that a comparison may hold the replay at a tick, and between two looks meanwhile.
 MEETING_SECONDS = 10.0
 MEETING_LOOK_SECONDS = 0.003
@@ -114,6 +113,7 @@ class Session:
     provider: Database
     subscriber: Database
     observer: ReplayObserver = Nobody()
+    coordinator: type[CopyCoordinator] = CopyCoordinator
 
     def __init__(self, settings: ReplaySettings, stop: StopFlag) -> None:
         self._settings = settings
@@ -121,7 +121,7 @@ class Session:
         self._open: list[Database] = []
         self._copies: CopyCoordinator | None = None
         self._wake_read, self._wake_write = os.pipe()
-        self._restore_at: float | None = 0.0  # when foreign keys are to be restored, of monotonic time
+        self._keys: ForeignKeyRestore | None = None
         self._finished = 0
         self._finish_at = 0.0
         self._resting = False
@@ -160,6 +160,7 @@ class Session:
         )
         self._look = Look(self.subscriber, self._queue, settings.consumer)
         self._sequences = SequenceSync(self.provider, self.subscriber)
+        self._keys = ForeignKeyRestore(settings, self.subscriber, self._stop, self._wake)
         self._copies = self._new_copies()
         self._copies.start()
         self._held = HeldTables(
@@ -168,6 +169,8 @@ class Session:
             self._queue.name,
             keep_events=self._copies.keep_events,
             checks_fire=self._checks_fire,
+            lock_timeout=settings.lock_timeout,
+            give_way=self._keys.give_way,
         )
         self._opened = time.monotonic()
         log.info('replaying queue "%s" from tick %d', self._queue.name, self._at.id)
@@ -185,7 +188,9 @@ class Session:
         return self._look.ahead(self.provider, self._at.id, low, MOST_TICKS)
 
     def _new_copies(self) -> CopyCoordinator:
-        return CopyCoordinator(self._settings, self.provider, self.subscriber, self._queue, self._stop, self._wake)
+        assert self._keys is not None
+        sides = (self.provider, self.subscriber, self._queue)
+        return self.coordinator(self._settings, *sides, self._stop, self._wake, self._keys.give_way)
 
     def _take_lock(self) -> None:
         """Take the consumer's lock; the backend of a connection that was just closed may hold it for a moment yet."""
@@ -200,21 +205,25 @@ class Session:
 
     def rest(self) -> None:
         """End everything but the connection that holds the consumer's lock."""
-        if self._copies is not None:
-            self._copies.stop()
+        self._end_threads()
         for db in self._open[1:]:
             db.close()
 
     def close(self) -> None:
         """End copies and connections."""
         self._forget()
-        if self._copies is not None:
-            self._copies.stop()
+        self._end_threads()
         for db in self._open:
             db.close()
         self._open = []
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+    def _end_threads(self) -> None:
+        if self._keys is not None:
+            self._keys.close()
+        if self._copies is not None:
+            self._copies.stop()
 
     def cancel(self) -> None:
         """Cancel the statements under way, from another thread."""
@@ -257,6 +266,7 @@ class Session:
     def run_to(self, goal: Tick) -> None:
         """Apply batches until tick `goal` is reached and every table is in sync."""
         assert self._copies is not None
+        assert self._keys is not None
         while not self._stop.requested:
             worked = self._turn()
             if self._resting:
@@ -272,7 +282,7 @@ class Session:
             if self._at.id >= goal.id and held and self._copies.idle([t for t in tables if not t.held]):
                 self._finish(force=True)
                 raise ReplayError(f"{held.table} is held: {held.held}", table=str(held.table))
-            if self._at.id >= goal.id and self._copies.idle(tables):
+            if self._at.id >= goal.id and self._copies.idle(tables) and self._keys.idle:
                 self._copies.turn(tables, self._at)  # gives up the copies' hold on the queue
                 break
             if not worked:
@@ -285,6 +295,7 @@ class Session:
     def _turn(self) -> bool:
         """Do what is due once; return whether there was anything."""
         assert self._copies is not None
+        assert self._keys is not None
         ahead = self._look_ahead()
         # After the ticks: whoever calls for a meeting does so before its tick can be seen.
         here = self._look.here()
@@ -297,11 +308,7 @@ class Session:
             self._join(table)
         if joining:
             tables = self._tables()
-        if joining or (self._restore_at is not None and time.monotonic() >= self._restore_at):
-            # Also at the start, for an earlier process may have ended between a table's copy and its foreign keys.
-            busy = {t.local for t in tables if t.state is not TableState.OK}
-            failed = foreign_keys.restore(self.subscriber, busy, self._settings.lock_timeout)
-            self._restore_at = time.monotonic() + RESTORE_SECONDS if failed else None
+        self._keys.turn(self._tables, joined=bool(joining))
         ticks = ahead.ticks
         met_at = self._meeting(here.meeting)
         if met_at == self._at.id:

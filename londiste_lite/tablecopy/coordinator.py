@@ -52,6 +52,7 @@ class CopyCoordinator:
         queue: Queue,
         stop: StopFlag,
         wake: Callable[[], None],
+        give_way: Callable[[TableName], None],
     ) -> None:
         self._settings = settings
         self._provider = provider
@@ -59,6 +60,7 @@ class CopyCoordinator:
         self._queue = queue
         self._stop = stop
         self._wake = wake
+        self._give_way = give_way
         self._connections = Connections(settings)
         self._workers: dict[TableName, CopyWorker] = {}
         self._retries: dict[TableName, _Retry] = {}
@@ -172,6 +174,7 @@ class CopyCoordinator:
             return
         stored = {t.table: t for t in subscribed.tables(self._subscriber, self._queue.name)}
         if table.table in stored:
+            self._give_way(table.local)
             # Once more: a resync may have come between the first look and the change of state.
             self._requests = copies.copies_asked_for(self._subscriber, self._queue.name)
             self._launch(stored[table.table])

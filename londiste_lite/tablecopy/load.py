@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
-from londiste_lite import copies, crash_points, dropped_indexes, event_queue, structure, subscribed
+from londiste_lite import copies, crash_points, dropped_indexes, event_queue, lock_wait, structure, subscribed
 from londiste_lite.copies import Job, Request
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError, PrivilegeMissing, RegistrationChanged, StopRequested
@@ -146,9 +146,9 @@ class TableLoad:
     def _empty(self) -> None:
         """Empty the table, as was asked for: readers see none, then some of its rows, until all are there."""
         with self._moving(None):
-            self._subscriber.script(f"set local lock_timeout = {max(int(self._settings.lock_timeout * 1000), 1)}")
             verb = "delete from" if self._target.referenced else "truncate"
-            self._subscriber.script(f"{verb} {self._target.target}")
+            with lock_wait.limited(self._subscriber, self._settings.lock_timeout):
+                self._subscriber.script(f"{verb} {self._target.target}")
 
     def _begin(self, moment: _Moment, total: int) -> Job | None:
         """Begin a copy in ranges; None when the rows must come in one transaction."""

@@ -117,7 +117,7 @@ class CopyWorker:
         queue = event_queue.find_queue(provider, self._settings.queue)
         if self._wanted.state is TableState.IN_COPY:
             if sides.checks_fire:
-                foreign_keys.drop_for_copy(subscriber, self._wanted.local)
+                foreign_keys.drop_for_copy(subscriber, self._wanted.local, self._settings.lock_timeout)
             log.info("copying %s", self.table)
             begun = time.monotonic()
             load = TableLoad(

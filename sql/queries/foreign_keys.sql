@@ -56,3 +56,24 @@ where k.contype = 'f'
   and k.conparentid = 0
   and (k.conrelid in (select oid from wanted) or k.confrelid in (select oid from wanted))
 order by 1, 2, 5
+
+-- name: is_partitioned
+select 1
+from pg_catalog.pg_class c
+     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %(schema)s
+  and c.relname = %(name)s
+  and c.relkind = 'p'
+
+-- name: partitions
+-- Those that hold rows and can have a foreign key of their own.
+select pn.nspname::text, p.relname::text
+from pg_catalog.pg_class c
+     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     cross join lateral pg_catalog.pg_partition_tree(c.oid) t
+     join pg_catalog.pg_class p on p.oid = t.relid
+     join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace
+where n.nspname = %(schema)s
+  and c.relname = %(name)s
+  and p.relkind = 'r'
+order by 1, 2

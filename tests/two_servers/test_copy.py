@@ -311,7 +311,7 @@ def family(pair: Pair, request: pytest.FixtureRequest) -> Pair:
 def fkeys(pair: Pair) -> list[tuple[str, str, bool]]:
     return pair.subscriber.run(  # type: ignore[return-value]
         """select conrelid::regclass::text, pg_get_constraintdef(oid), convalidated from pg_constraint
-            where contype = 'f' order by 1, 2"""
+            where contype = 'f' and connamespace = 'public'::regnamespace order by 1, 2"""
     )
 
 
