@@ -340,7 +340,10 @@ def installed(components: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[ProgressReport]:
-    """Show the progress of `what` (`copy`, `compare`): bars on a terminal, log lines now and then elsewhere."""
+    """Show the progress of `what` (`repair`, `compare`): bars on a terminal, log lines now and then elsewhere.
+
+    It is empty where the report's names say what they are about.
+    """
     if not on_terminal(sys.stderr) or _quiet:
         yield LoggedProgress(what)
         return
@@ -371,7 +374,7 @@ class _BarProgress:
         now = time.monotonic()
         with self._lock:
             if table not in self._tasks:
-                task = self._bars.add_task(f"{self._what} {_printable(table)}", total=None, done="")
+                task = self._bars.add_task(f"{self._what} {_printable(table)}".strip(), total=None, done="")
                 self._tasks[table] = task, Pace(now, now)
             task, first = self._tasks[table]
             pace = Pace(first.started, now, rows, bytes, total, total_bytes)

@@ -11,8 +11,11 @@ from londiste_lite.claims import Claim, UnknownNode
 from londiste_lite.conflicts import Counted
 from londiste_lite.copies import UnderWay, copies_asked_for, copies_under_way
 from londiste_lite.db import Database
+from londiste_lite.errors import CopyError
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import SequenceName, TableName
+from londiste_lite.progress_report import ProgressReport, Silent
+from londiste_lite.progress_watch import ProgressWatch
 from londiste_lite.replay import fetch, position
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.stop_flag import StopFlag
@@ -20,6 +23,8 @@ from londiste_lite.table_state import TableState
 
 # A backlog is counted by reading it, so a status must not read all of a large one.
 MOST_COUNTED = 1_000_000
+# Seconds between two looks whether copies are done.
+COPY_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -203,13 +208,28 @@ def _sequence_status(provider: Database, subscriber: Database, names: list[Seque
 
 
 def wait(
-    provider: Database, subscriber: Database, queue_name: str, consumer: str, timeout: float | None, stop: StopFlag
+    provider: Database,
+    subscriber: Database,
+    queue_name: str,
+    consumer: str,
+    timeout: float | None,
+    stop: StopFlag,
+    told: ProgressReport | None = None,
 ) -> bool:
     """Wait until all that is committed on the provider now is visible on the subscriber, copies included.
 
-    `timeout` is in seconds, None for ever. Return False when it ran out, or when a stop was asked for.
+    `timeout` is in seconds, None for ever; `told` gets to know how far it is. Return False when it ran out, or when a
+    stop was asked for.
     """
     goal = event_queue.make_tick(provider, queue_name)
+    queue = event_queue.find_queue(provider, queue_name)
+
+    def reached(tick_id: int | None) -> int:
+        tick = event_queue.tick_by_id(provider, queue, tick_id) if tick_id is not None else None
+        return tick.event_seq if tick else 0
+
+    begin = reached(position.stored(subscriber, consumer)) or goal.event_seq
+    watch = ProgressWatch(subscriber, queue_name, told or Silent(), begin, goal.event_seq)
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = 0.002
     while not stop.requested:
@@ -218,9 +238,44 @@ def wait(
             tables = subscribed.tables(subscriber, queue_name)
             asked = copies_asked_for(subscriber, queue_name)
             if not asked and all(t.state is TableState.OK for t in tables):
+                watch.end()
                 return True
+        watch.look(lambda at=at: reached(at))  # type: ignore[misc]
         if deadline is not None and time.monotonic() >= deadline:
             return False
         stop.wait(pause)
         pause = min(pause * 1.5, 0.1)
     return False
+
+
+def wait_for_copies(
+    subscriber: Database, queue_name: str, consumer: str, stop: StopFlag, told: ProgressReport
+) -> int | None:
+    """Wait until a running replay has finished the copies that are due; return how many tables are in sync then.
+
+    None when no replay is running that would do them. Raises CopyError for a copy that failed, a table that is held,
+    a replay that rests or ends.
+    """
+    watch = ProgressWatch(subscriber, queue_name, told, 0, 0)
+    begun = False
+    while not stop.requested:
+        tables = subscribed.tables(subscriber, queue_name)
+        asked = copies_asked_for(subscriber, queue_name)
+        left = [t for t in tables if t.state is not TableState.OK or t.table in asked]
+        if not left:
+            break
+        if pausing.find(subscriber, consumer) is not None:
+            raise CopyError("the replay is paused", hint="Run `resume` first.")
+        if locks.replay_holder(subscriber, consumer) is None:
+            if not begun:
+                return None
+            raise CopyError("the replay ended before the copies were done", hint="Run `copy` again to go on with them.")
+        begun = True
+        for table in left:
+            if table.held or table.error:
+                why = table.held or table.error
+                raise CopyError(f"{table.table}: {why}", hint="The replay tries again by itself; see `status`.")
+        watch.look(lambda: 0)
+        stop.wait(COPY_LOOK_SECONDS)
+    watch.end()
+    return len(subscribed.tables(subscriber, queue_name))

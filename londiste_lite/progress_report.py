@@ -92,10 +92,13 @@ class Pace:
 
 
 class LoggedProgress:
-    """A report as log lines: at most one per table in LOG_PAUSE seconds, and one at its end."""
+    """A report as log lines: at most one per table in LOG_PAUSE seconds, and one at its end.
+
+    `what` is done with each table (`copy`); empty where the names say so themselves.
+    """
 
     def __init__(self, what: str) -> None:
-        self._what = what
+        self._what = f"{what} of " if what else ""
         self._tables: dict[str, Pace] = {}
         self._said: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -113,7 +116,7 @@ class LoggedProgress:
         of = f" of {total}" if total else ""
         left = f", {pace.seconds_left:.0f} s left" if pace.seconds_left else ""
         size = f", {size_text(bytes)}" if bytes else ""
-        log.info("%s of %s: %d%s rows%s, %.0f rows/s%s", self._what, table, rows, of, size, pace.rows_per_second, left)
+        log.info("%s%s: %d%s rows%s, %.0f rows/s%s", self._what, table, rows, of, size, pace.rows_per_second, left)
 
     def finish(self, table: str) -> None:
         """Log what was done of `table` in all; nothing when it never began."""
@@ -124,7 +127,7 @@ class LoggedProgress:
             return
         size = f", {size_text(pace.bytes)}" if pace.bytes else ""
         seconds = time.monotonic() - pace.started
-        log.info("%s of %s: done, %d rows%s in %.1f s", self._what, table, pace.rows, size, seconds)
+        log.info("%s%s: done, %d rows%s in %.1f s", self._what, table, pace.rows, size, seconds)
 
 
 def size_text(count: int) -> str:

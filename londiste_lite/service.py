@@ -17,6 +17,7 @@ from londiste_lite.errors import LondisteError
 from londiste_lite.event_queue import Queue
 from londiste_lite.links import Flow, Link, LinkRunner, run_all
 from londiste_lite.nodes.serve import serve
+from londiste_lite.progress_report import ProgressReport
 from londiste_lite.pull import Pull
 from londiste_lite.relay import Relay
 from londiste_lite.replay.loop import Replay
@@ -123,9 +124,9 @@ def _runner(link: Link, stop: StopFlag) -> LinkRunner:
     return LinkRunner(link, flow, stop)
 
 
-def run_once(settings: ReplaySettings, stop: StopFlag) -> None:
+def run_once(settings: ReplaySettings, stop: StopFlag, told: ProgressReport | None = None) -> None:
     """Apply all that is committed on the provider now, finish the copies that are due, and return."""
-    Replay(settings, stop).run_once()
+    Replay(settings, stop).run_once(told)
 
 
 def _run(

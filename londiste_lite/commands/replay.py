@@ -1,4 +1,4 @@
-"""`replay`, `wait`, `--rewind` and `--reset`: applying the queue to the subscriber."""
+"""`replay`, `wait`, `copy`, `--rewind` and `--reset`: applying the queue to the subscriber."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from londiste_lite import event_queue, output, progress, registration
+from londiste_lite import event_queue, output, progress, registration, subscribed
 from londiste_lite.config import LondisteSettings
 from londiste_lite.context import Context
 from londiste_lite.errors import RegistrationError, UsageError, WaitTimeout
@@ -77,7 +77,8 @@ def register(app: typer.Typer) -> None:
                 raise UsageError(
                     "--once cannot run in the background", hint="Leave out -d, or --once for a replay that goes on."
                 )
-            context.run(lambda stop: service.run_once(replay_settings(settings), stop))
+            with output.progress("") as told:
+                context.run(lambda stop: service.run_once(replay_settings(settings), stop, told))
             return
 
         from londiste_lite.metrics import MetricsService, Scraped  # only here, for it brings a web server
@@ -109,13 +110,34 @@ def register(app: typer.Typer) -> None:
         settings = context.londiste()
         with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):
             event_queue.find_queue(provider, settings.queue)
-            if context.run(
-                lambda stop: progress.wait(provider, subscriber, settings.queue, settings.consumer, timeout, stop)
-            ):
-                return
+            whose = (provider, subscriber, settings.queue, settings.consumer)
+            with output.progress("") as told:
+                if context.run(lambda stop: progress.wait(*whose, timeout, stop, told)):
+                    return
             running = replay_holder(subscriber, settings.consumer) is not None
         hint = "`status` shows how far it is." if running else "No replay is running: start one with `replay -d`."
         raise WaitTimeout(f"the subscriber was not there after {timeout:g} seconds", hint=hint)
+
+    @app.command(epilog="Example: londiste_lite replica.ini copy")
+    def copy(ctx: typer.Context) -> None:
+        """Finish the copies that are due and show how far they are: by the running replay, or here when none runs.
+
+        Without a running replay it also applies what is in the queue, as `replay --once` does.
+        """
+        from londiste_lite import service
+
+        context: Context = ctx.obj
+        settings = context.londiste()
+        with output.progress("") as told:
+            with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (_, subscriber):
+                whose = (subscriber, settings.queue, settings.consumer)
+                count = context.run(lambda stop: progress.wait_for_copies(*whose, stop, told))
+                if count is None:
+                    context.run(lambda stop: service.run_once(replay_settings(settings), stop, told))
+                    count = len(subscribed.tables(subscriber, settings.queue))
+        output.message(
+            f"{count} table{' is' if count == 1 else 's are'} in sync" if count else "no tables are subscribed"
+        )
 
 
 def rewind(context: Context) -> None:

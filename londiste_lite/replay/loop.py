@@ -24,6 +24,8 @@ from londiste_lite.errors import (
 )
 from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import SequenceName, TableName
+from londiste_lite.progress_report import ProgressReport, Silent
+from londiste_lite.progress_watch import ProgressWatch
 from londiste_lite.replay import position
 from londiste_lite.replay.arrival import arrive
 from londiste_lite.replay.batch import BatchRunner, Window
@@ -94,15 +96,15 @@ class Replay:
             finally:
                 session.close()
 
-    def run_once(self) -> None:
-        """Apply all that is committed on the provider now and finish the copies that are due.
+    def run_once(self, told: ProgressReport | None = None) -> None:
+        """Apply all that is committed on the provider now and finish the copies that are due, telling how far they are.
 
         Raises whatever stops it: nothing is retried.
         """
         session = Session(self._settings, self._stop)
         try:
             session.open()
-            session.run_to(event_queue.make_tick(session.provider, self._settings.queue))
+            session.run_to(event_queue.make_tick(session.provider, self._settings.queue), told or Silent())
         finally:
             session.close()
 
@@ -263,12 +265,14 @@ class Session:
             self._sleep(min(LOOK_SECONDS, self._settings.loop_delay))
         self._finish(force=True)
 
-    def run_to(self, goal: Tick) -> None:
+    def run_to(self, goal: Tick, told: ProgressReport) -> None:
         """Apply batches until tick `goal` is reached and every table is in sync."""
         assert self._copies is not None
         assert self._keys is not None
+        watch = ProgressWatch(self.subscriber, self._queue.name, told, self._at.event_seq, goal.event_seq)
         while not self._stop.requested:
             worked = self._turn()
+            watch.look(lambda: self._at.event_seq)
             if self._resting:
                 raise ReplayError("the replay is paused", hint="Run `resume` first.")
             failed = self._copies.failures()
@@ -287,6 +291,7 @@ class Session:
                 break
             if not worked:
                 self._sleep(0.05)
+        watch.end()
         self._finish(force=True)
 
     def _tables(self) -> list[Subscribed]:

@@ -300,3 +300,30 @@ def test_stop__while_a_server_does_not_answer_is_at_once_and_clean(site: Site, c
     assert [site.cli.log(f"{name}.log").count("replay ended by SIG") for name in names[:2]] == [1, 1]
     assert not list(site.cli.folder.glob("*.pid"))
     assert "unexpected" not in site.cli.describe()
+
+
+def test_copy__finishes_what_is_due_with_and_without_a_replay(site: Site, call: Call) -> None:
+    def run(*words: str, code: int = 0) -> str:
+        return call(site.cli.folder, "replica.ini", *words, code=code).err
+
+    assert "no tables are subscribed" in run("copy")
+    site.both("create table entry (id int primary key, item text); create table other (id int primary key)")
+    site.provider.script("insert into entry select n, 'x' from generate_series(1, 1000) n")
+    run("provider", "add", "entry", "other")
+    run("subscriber", "add", "entry", "other")
+    assert "2 tables are in sync" in run("copy")
+    site.assert_equal("entry", "other")
+    site.replay()
+    site.subscriber.script("delete from entry where id < 500")
+    run("subscriber", "resync", "entry")
+    assert "2 tables are in sync" in run("copy")
+    site.assert_equal("entry")
+    run("pause")
+    run("subscriber", "resync", "entry")
+    assert "the replay is paused\nhint: Run `resume` first." in run("copy", code=1)
+    run("resume")
+    # A copy that cannot be done is no success.
+    site.subscriber.script("delete from entry; alter table entry add check (id < 10)")
+    run("subscriber", "resync", "entry")
+    until(lambda: site.subscriber.run("select 1 from londiste.subscriber_table where error is not null"), "the failure")
+    assert "public.entry: " in run("copy", code=1)

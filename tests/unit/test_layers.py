@@ -32,7 +32,7 @@ LAYERS: dict[str, set[str]] = {
         *("schema", "event_queue", "events", "published", "subscribed", "routing", "table_state", "sequences"),
         *("foreign_keys", "structure", "triggers", "locks", "claims", "pausing", "meeting", "roles", "scripts"),
         *("parked", "conflicts", "tick_rule"),
-        *("copies", "dropped_indexes", "lock_wait"),
+        *("copies", "dropped_indexes", "lock_wait", "progress_watch"),
     },
     "3 the engine": {
         *("replay", "tablecopy", "compare", "ticker", "relay", "preflight", "progress", "trace", "registration"),
