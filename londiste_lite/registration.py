@@ -283,13 +283,14 @@ def resync(
     A request with a condition needs the `provider` too, for the condition must be readable on both sides.
     """
     stored = {t.table: t for t in subscribed.tables(subscriber, queue)}
+    in_part = {name for name, one in copies.copies_asked_for(subscriber, queue).items() if one.condition is not None}
     candidates = list(stored)
     names, failed = _Among(candidates, "table", f'subscribed from queue "{queue}"').find_each(patterns)
 
     def act(name: TableName) -> Outcome:
         if request is not None and request.condition is not None:
             assert provider is not None
-            if stored[name].state is not TableState.OK:
+            if stored[name].state in (TableState.MISSING, TableState.IN_COPY) and name not in in_part:
                 return Outcome(name, "is being copied already, all rows of it")
             check_condition(provider, name, request.condition)
             check_condition(subscriber, stored[name].local, request.condition, "subscriber")

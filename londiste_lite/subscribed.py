@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from londiste_lite import conflicts, sqlfiles, table_state
@@ -113,6 +113,12 @@ def add_table(
 def remove_table(db: Database, queue: str, table: TableName) -> bool:
     """End the subscription of a table; the table itself is left alone. Return False when there was none."""
     return bool(db.rows("subscribed.remove_table", queue=queue, table=str(table)))
+
+
+def with_parked(db: Database, queue: str, table: Subscribed) -> Subscribed:
+    """Return `table` with the number of events that wait aside now: later ones of their keys have to wait behind."""
+    found = next((t for t in tables(db, queue) if t.table == table.table), None)
+    return replace(table, parked=found.parked if found else 0)
 
 
 def lock_table(db: Database, queue: str, table: TableName) -> Subscribed | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from londiste_lite import structure
 from londiste_lite.db import Database
 from londiste_lite.errors import DatabaseError
-from londiste_lite.names import QualifiedName, TableName, quote_ident
+from londiste_lite.names import QualifiedName, TableName, quote_ident, quote_literal
 from londiste_lite.structure import Equality, Table
 
 TEMPORARY = 'pg_temp."londiste_copy"'
@@ -170,3 +170,41 @@ def reconcile(
     if update is not None:
         db.script(sql.replace())
     return changed + db.count(sql.insert())
+
+
+def discard_parked(
+    db: Database, queue: str, table: TableName, target: Table, key: Sequence[str], condition: str
+) -> int:
+    """Discard the parked events of rows that a copy of some rows brings; return how many there were.
+
+    These rows are in the temporary table beside, or fulfil the condition here. All events of theirs up to the copy's
+    moment are parked, so a later retry would make them older again. To be called in the copy's transaction.
+    """
+    mine = f"d.queue_name = {quote_literal(queue)} and d.table_name = {quote_literal(str(table))}"
+    if not db.run(f"select 1 from londiste.parked_event d where {mine} limit 1"):
+        return 0
+
+    def text(typed: bool) -> str:
+        if typed:
+            columns = {column.name: column for column in target.columns}
+            keys = ", ".join(f"key_values[{n}]::{columns[k].base} as {quote_ident(k)}" for n, k in enumerate(key, 1))
+            same = {side: matching(db, target, key, "p", side) for side in "st"}
+        else:
+            keys = "key_values"
+            values = {side: ", ".join(f"{side}.{quote_ident(k)}::text" for k in key) for side in "st"}
+            same = {side: f"p.key_values = array[{listed}]" for side, listed in values.items()}
+        return (
+            f"with p as materialized (select event_id, {keys} from londiste.parked_event d where {mine}) "
+            f"delete from londiste.parked_event d using p where {mine} "
+            f"and d.event_id = p.event_id and (exists (select 1 from {TEMPORARY} s where {same['s']}) "
+            f"or exists (select 1 from {target.target} t where ({condition}) and {same['t']}))"
+        )
+
+    try:
+        with db.savepoint():
+            return db.count(text(True))
+    except DatabaseError as error:
+        # A key that this side's type cannot hold is why an event may be parked.
+        if error.sqlstate is None or not error.sqlstate.startswith("22"):
+            raise
+    return db.count(text(False))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
-from londiste_lite import copies, crash_points, dropped_indexes, event_queue, lock_wait, structure, subscribed
+from londiste_lite import copies, crash_points, dropped_indexes, event_queue, lock_wait, parked, structure, subscribed
 from londiste_lite.copies import Job, Request
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError, PrivilegeMissing, RegistrationChanged, StopRequested
@@ -85,6 +85,7 @@ class TableLoad:
         self._tracker = tracker
         self._request = request or Request()
         self._cancelled = cancelled
+        self._park = False
 
     def run(self) -> Loaded:
         """Load the table. Readers of a table that holds rows see the old ones until the new ones are complete.
@@ -204,6 +205,8 @@ class TableLoad:
         keys = ", ".join(quote_ident(k) for k in key)
         listed = ", ".join(f"{quote_ident(k)} as k{n}" for n, k in enumerate(key, 1))
         places = ", ".join(f"k{n}" for n in range(1, len(key) + 1))
+        # The rows stay in the table, so one that is refused waits aside as it does in the replay.
+        self._park = self._settings.on_error == "park"
         self._bring_forward(self._target.name)
         # Made before the moment's transaction, which is read only: that may fill it but not create it.
         self._provider.script(
@@ -217,10 +220,12 @@ class TableLoad:
                 self._tracker.begin(None, 0)
                 crash_points.reached("copy-started")
                 load = self._range_load(self._target, moment.sql, None)
-                with self._moving(moment.snapshot, TableState.CATCHING_UP):
+                with self._moving(moment.snapshot, TableState.CATCHING_UP, condition):
                     beside.create_temporary(self._subscriber, self._target)
                     out = moment.sql.out(source.target, condition)
                     rows = load.pump(self._provider, self._subscriber, out, beside.TEMPORARY)
+                    # From here on nobody applies events of these rows that waited aside.
+                    parked.lock(self._subscriber, self._queue.name, [self.table])
                     # Rows that fulfil it here only may be there with other values.
                     match = beside.matching(self._subscriber, self._target, key, "t", "s")
                     mine = (
@@ -233,6 +238,11 @@ class TableLoad:
                         found = f"({keys}) in (select {places} from {_KEYS})"
                         out = moment.sql.out(source.target, found)
                         rows += load.pump(self._provider, self._subscriber, out, beside.TEMPORARY)
+                    gone = beside.discard_parked(
+                        *(self._subscriber, self._queue.name, self.table, self._target, key, condition)
+                    )
+                    if gone:
+                        log.info("%s: %d parked events of rows that are copied anew are discarded", self.table, gone)
                     columns = moment.sql.columns
                     beside.reconcile(self._subscriber, self._target, key, columns, beside.TEMPORARY, condition)
                     crash_points.reached("copy-loaded")
@@ -296,7 +306,10 @@ class TableLoad:
 
     def _runner(self, sides: Sides) -> BatchRunner:
         return BatchRunner(
-            *(sides.provider, sides.subscriber, self._queue), node=self._settings.node, checks_fire=sides.checks_fire
+            *(sides.provider, sides.subscriber, self._queue),
+            park=self._park,
+            node=self._settings.node,
+            checks_fire=sides.checks_fire,
         )
 
     def _bring_forward(self, into: TableName) -> None:
@@ -326,6 +339,8 @@ class TableLoad:
         wanted = replace(self._wanted, dest=into)
         runner.run(Window(self._wanted.snapshot, snapshot, [wanted], {}), store, "copy-catchup")
         self._wanted = replace(self._wanted, snapshot=snapshot)
+        if self._park:
+            self._wanted = subscribed.with_parked(runner.subscriber, self._queue.name, self._wanted)
 
     # --- both -----------------------------------------------------------------------------------------------
 
@@ -413,9 +428,11 @@ class TableLoad:
         )
 
     @contextmanager
-    def _moving(self, snapshot: str | None, state: TableState = TableState.IN_COPY) -> Iterator[None]:
+    def _moving(
+        self, snapshot: str | None, state: TableState = TableState.IN_COPY, part: str | None = None
+    ) -> Iterator[None]:
         """A transaction on the subscriber after which what is loaded is complete up to `snapshot`; the last one of the
-        copy for the state CATCHING_UP.
+        copy for the state CATCHING_UP; `part` is the condition of those rows that it was about.
 
         Raises RegistrationChanged, and nothing stays, when somebody else moved the table since it was read.
         """
@@ -428,7 +445,7 @@ class TableLoad:
             # before the copy's own rows, in the order in which those people take them.
             if last:
                 self._take(state, snapshot)
-                copies.end(self._subscriber, self._queue.name, self.table)
+                copies.end(self._subscriber, self._queue.name, self.table, part)
         self._wanted = replace(self._wanted, state=state, snapshot=snapshot)
 
     def _take(self, state: TableState, snapshot: str | None, db: Database | None = None) -> None:

@@ -189,4 +189,5 @@ class CopyWorker:
 
         claim = self._settings.copy_consumer if self._settings.may_be_parked else None
         runner.run(Window(before, tick.snapshot, [self._wanted], {}, claim=claim), store, "catchup")
-        self._wanted = replace(self._wanted, snapshot=tick.snapshot)
+        wanted = replace(self._wanted, snapshot=tick.snapshot)
+        self._wanted = subscribed.with_parked(runner.subscriber, self._settings.queue, wanted)

@@ -77,9 +77,11 @@ with ranges as (
     where queue_name = %(queue)s
       and table_name = %(table)s
 ), request as (
+    -- One that was asked for while a part was copied stays.
     delete from londiste.copy_request
     where queue_name = %(queue)s
       and table_name = %(table)s
+      and (%(part)s::text is null or condition = %(part)s)
 )
 delete from londiste.copy_job
 where queue_name = %(queue)s

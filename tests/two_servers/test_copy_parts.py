@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from londiste_lite import copies, progress, registration
+from londiste_lite import copies, parked, progress, registration
 from londiste_lite.copies import Request
 from londiste_lite.errors import RegistrationError
 from londiste_lite.names import QualifiedName
+from londiste_lite.replay.retry import retry
 from tests.fixtures.pair import CONSUMER, QUEUE, Pair, in_background, succeed
 from tests.two_servers.test_copy import ENTRY, writer
 from tests.two_servers.test_copy_ranges import FINGERPRINT, INDEXES, fill, left_behind, small_ranges
@@ -45,6 +46,33 @@ def test_resync__of_some_rows(pair: Pair) -> None:
     assert pair.conflicts("entry") == 0
     with pytest.raises(RegistrationError, match="--where cannot be used"):
         resync_part(pair, "nothing = 1")
+
+
+def test_resync__of_some_rows_that_wait_aside(pair: Pair) -> None:
+    """The copy brings the rows as they are now, so what waits for them is discarded: it would make them older again."""
+    pair.detours = True
+    pair.setup_table(ENTRY, "entry", other_ddl=ENTRY.replace("price int", "price int check (price >= 0)"))
+    pair.provider.script("insert into entry select n, 'x', n from generate_series(1, 20) n")
+    pair.start(on_error="park")
+    pair.wait()
+    for price in (-1, -2):
+        pair.provider.script(f"update entry set price = {price} where id in (3, 4, 5)")
+        pair.wait()
+    pair.provider.script("delete from entry where id = 3; update entry set price = 40 where id = 4")
+    pair.wait()
+    assert {e.key for e in parked.events(pair.subscriber, QUEUE)} == {"3", "4", "5"}
+    resync_part(pair, "id < 5")
+    resync_part(pair, "id = 20")  # one that is asked for while the first is under way is done as well
+    pair.subscriber.script("update entry set item = 'mine' where id = 20")
+    pair.until(lambda: not copies.copies_asked_for(pair.subscriber, QUEUE), "the copy of both parts")
+    pair.wait()
+    assert {e.key for e in parked.events(pair.subscriber, QUEUE)} == {"5"}
+    # These rows follow the provider again, and no retry can bring older ones.
+    pair.provider.script("update entry set item = 'y' where id in (4, 5)")
+    pair.wait()
+    pair.subscriber.script("alter table entry drop constraint entry_price_check")
+    assert retry(pair.settings, None, None).remaining == 0
+    pair.assert_equal("entry")
 
 
 @pytest.mark.parametrize("point", ["copy-catchup-applied", "copy-loaded", "copy-committed"])

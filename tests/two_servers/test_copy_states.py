@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from londiste_lite import copies, event_queue, subscribed
+from londiste_lite import copies, event_queue, parked, subscribed
 from londiste_lite.copies import Job
 from londiste_lite.errors import RegistrationChanged
 from londiste_lite.names import QualifiedName
@@ -79,3 +79,26 @@ def test_states__of_another_copy_are_never_overwritten(
         assert not subscribed.set_state(pair.subscriber, QUEUE, stale, TableState.MISSING)
     finally:
         session.close()
+
+
+def test_catch_up__lets_later_events_of_a_key_wait_behind(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the batches of a worker too."""
+    monkeypatch.setattr(worker, "SMALL_GAP", -1)
+    pair.setup_table(ENTRY, "entry", other_ddl=ENTRY.replace("price int", "price int check (price >= 0)"))
+    pair.both("insert into entry values (7, 'x', 1)")
+    pair.settings = replace(pair.settings, on_error="park", max_batch_rows=1)
+    first = event_queue.make_tick(pair.provider, QUEUE)
+    event_queue.register(pair.provider, QUEUE, pair.settings.copy_consumer)
+    event_queue.make_tick(pair.provider, QUEUE)
+    for price in (-1, 5):
+        pair.provider.script(f"update entry set price = {price}")
+        event_queue.make_tick(pair.provider, QUEUE)
+    connections = Connections(pair.settings)
+    behind = move(pair, TableState.CATCHING_UP, first.snapshot)
+    late = CopyWorker(pair.settings, behind, None, connections, StopFlag(), lambda: None)
+    late.start()
+    late.join(30)
+    connections.release()
+    assert late.error is None
+    assert [e.sqlstate for e in parked.events(pair.subscriber, QUEUE)] == ["23514", None]
+    assert pair.rows("entry")[1] == ["(7,x,1)"]
