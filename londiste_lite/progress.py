@@ -6,7 +6,17 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from londiste_lite import claims, conflicts, dropped_indexes, event_queue, locks, pausing, sequences, subscribed
+from londiste_lite import (
+    claims,
+    conflicts,
+    dropped_indexes,
+    event_queue,
+    locks,
+    pausing,
+    sequences,
+    subscribed,
+    unrouted,
+)
 from londiste_lite.claims import Claim, UnknownNode
 from londiste_lite.conflicts import Counted
 from londiste_lite.copies import UnderWay, copies_asked_for, copies_under_way
@@ -20,6 +30,7 @@ from londiste_lite.replay import fetch, position
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.stop_flag import StopFlag
 from londiste_lite.table_state import TableState
+from londiste_lite.unrouted import Unrouted
 
 # A backlog is counted by reading it, so a status must not read all of a large one.
 MOST_COUNTED = 1_000_000
@@ -75,7 +86,7 @@ class Status:
     """The state of one subscriber. `lag_seconds` is 0 when nothing waits; ticks are numbers.
 
     `parked` says since when and why its claim on the queue is released. `unknown_nodes` are those that rows name and no
-    subscriber of this queue is called.
+    subscriber of this queue is called, `unrouted` the rows that go to no node because their route cannot be worked out.
     """
 
     queue: str
@@ -90,6 +101,7 @@ class Status:
     paused: bool
     parked: dict[str, Any] | None
     unknown_nodes: list[UnknownNode]
+    unrouted: list[Unrouted]
     tables: list[TableStatus]
     sequences: list[SequenceStatus]
     last_error: str | None
@@ -138,6 +150,7 @@ def status(
         paused=pausing.find(subscriber, consumer) is not None,
         parked=_parked(claims.find(provider, queue_name, consumer)),
         unknown_nodes=claims.unknown_nodes(provider, queue_name),
+        unrouted=unrouted.find(provider, queue_name),
         tables=[_table_status(t, under_way.get(t.table), without.get(t.local), met.get(t.table, [])) for t in tables],
         sequences=_sequence_status(provider, subscriber, names),
         last_error=stored.last_error if stored else None,

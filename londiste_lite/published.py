@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from londiste_lite import lock_wait, routing, sequences, structure
+from londiste_lite import lock_wait, routing, sequences, structure, unrouted
 from londiste_lite.db import Database
-from londiste_lite.errors import ObjectNotFound
+from londiste_lite.errors import ObjectNotFound, RegistrationError
 from londiste_lite.names import QualifiedName, SequenceName, TableName, nearest_name
 from londiste_lite.routing import StoredRoute
+from londiste_lite.triggers import catalog
 from londiste_lite.triggers.capture_table import Route
 from londiste_lite.triggers.create import create_capture
 from londiste_lite.triggers.drop import drop_capture
@@ -29,23 +30,27 @@ class Published:
 
 def tables(db: Database, queue: str) -> list[Published]:
     """Return the published tables in the order of registration."""
-    return [
-        Published(
-            QualifiedName.parse(row[0]), tuple(row[1]), bool(row[2]), routing.stored(row[3], row[4], bool(row[5]))
-        )
-        for row in db.rows("published.tables", queue=queue)
-    ]
+    found = []
+    for name, key, key_given, column, rule, many, parks in db.rows("published.tables", queue=queue):
+        table = QualifiedName.parse(name)
+        route = routing.stored(column, rule, bool(many), bool(parks))
+        if route is not None and parks and (function := catalog.route_function(db, queue, table)):
+            route = replace(route, parking=routing.parking_call(function, table))
+        found.append(Published(table, tuple(key), bool(key_given), route))
+    return found
 
 
 @dataclass(frozen=True)
 class Added:
     """What `add_table` did: whether the table is `new`, and how many events take its rows to where they belong now.
 
-    `rerouted` is None when the route stayed as it was.
+    `rerouted` is None when the route stayed as it was; `settled` is then how many events that were for rows that could
+    not be routed before, None when there were none.
     """
 
     new: bool
     rerouted: int | None = None
+    settled: int | None = None
 
 
 def add_table(
@@ -55,15 +60,17 @@ def add_table(
     *,
     key: Sequence[str] | None = None,
     route: Route | None = None,
-    unrouted: bool = False,
+    all_nodes: bool = False,
+    parks: bool | None = None,
     lock_timeout: float = 10.0,
 ) -> Added:
     """Publish a table: create its capture triggers and register it, in one transaction.
 
     When it was published already its triggers are made as they should be; key and route stay as they are unless new
-    ones are given, `unrouted` ends the route. A new route takes the rows that are there along: each node that loses
-    one gets its delete, each that gains one the row, in the same transaction and before any change that is captured by
-    the new rule. Raises ObjectNotFound, NoPrimaryKey, RegistrationError, LockNotGranted.
+    ones are given, `all_nodes` ends the route, `parks` says of the one that is there whether rows for which it fails
+    are captured. Rows that could not be routed are tried again. A new route takes the rows that are there along: each
+    node that loses one gets its delete, each that gains one the row, in the same transaction and before any change that
+    is captured by the new rule. Raises ObjectNotFound, NoPrimaryKey, RegistrationError, LockNotGranted.
     """
     with db.transaction():
         lock_wait.hold_publication(db, queue, lock_timeout)
@@ -71,8 +78,14 @@ def add_table(
         given = list(key) if key else None
         if given is None and before is not None and before.key_given:
             given = list(before.key)
-        if route is None and not unrouted and before is not None and before.route is not None:
-            route = before.route.route
+        known = before.route.route if before is not None and before.route is not None else None
+        if route is None and not all_nodes and known is not None:
+            route = known if parks is None else replace(known, parks=parks)
+        if parks is not None and (route is None or route.kind != "expr"):
+            raise RegistrationError(
+                f'table "{table}" has no route that could fail', hint="Say --node-errors together with --node-expr."
+            )
+        parked = known is not None and known.parks and unrouted.there_are(db, queue, table)
         capture = create_capture(db, queue, table, given, route, lock_timeout)
         db.rows(
             "published.add_table",
@@ -84,13 +97,15 @@ def add_table(
             column=route.text if route and route.kind == "column" else None,
             rule=route.text if route and route.kind == "expr" else None,
             many=capture.route_many,
+            parks=route is not None and route.parks,
         )
-        if before is None:
-            return Added(new=True)
-        known = before.route.route if before.route else None
-        if known == route:
+        if before is not None and known == route and not parked:
             return Added(new=False)
-        return Added(False, reroute(db, capture, known, before.route.many if before.route else False))
+        events = None
+        if before is not None:
+            events = reroute(db, capture, known, before.route is not None and before.route.many)
+        unrouted.list_anew(db, capture)
+        return Added(before is None, *((None, events) if known == route else (events, None)))
 
 
 def remove_table(db: Database, queue: str, table: TableName, *, lock_timeout: float = 10.0) -> bool:
@@ -101,6 +116,7 @@ def remove_table(db: Database, queue: str, table: TableName, *, lock_timeout: fl
     with db.transaction():
         lock_wait.hold_publication(db, queue, lock_timeout)
         found = bool(db.rows("published.remove_table", queue=queue, table=str(table)))
+        unrouted.forget(db, queue, table)
         drop_capture(db, queue, table, lock_timeout)
     return found
 

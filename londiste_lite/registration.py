@@ -155,7 +155,14 @@ def publish(
 
     def act(name: TableName) -> Outcome:
         added = published.add_table(
-            db, queue, name, key=key, route=route.route, unrouted=route.ended, lock_timeout=lock_timeout
+            db,
+            queue,
+            name,
+            key=key,
+            route=route.route,
+            all_nodes=route.ended,
+            parks=route.parks,
+            lock_timeout=lock_timeout,
         )
         notes = []
         if added.new:
@@ -163,8 +170,13 @@ def publish(
         elif key and set(key) != set(keys.get(name, key)):
             notes.append(f"the key is now ({', '.join(key)})")
         if added.rerouted is not None:
-            notes.append(f"{route.shown} now; {added.rerouted} events take the rows there")
-        return Outcome(name, "; ".join(notes) or "already there", added.new or added.rerouted is not None)
+            shown = route.shown
+            if route.route is None and route.parks is not None:
+                shown = f"rows for which the route fails {'go to no node' if route.parks else 'fail the writer'}"
+            notes.append(f"{shown} now; {added.rerouted} events take the rows there")
+        if added.settled:
+            notes.append(f"{added.settled} events take rows there that could not be routed before")
+        return Outcome(name, "; ".join(notes) or "already there", bool(notes))
 
     done = _each(names, act) + failed
     if route.route is not None and claims.index_targets(db, queue):

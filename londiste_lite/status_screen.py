@@ -53,6 +53,9 @@ def screen(
         lines += [[], [(f"{len(status.sequences)} sequences", ""), (_behind(behind), "yellow" if behind else "green")]]
     for node in status.unknown_nodes:
         lines.append([("nobody is called ", "yellow"), (f'"{node.node}": {node.events} rows of {node.table}', "")])
+    for table in status.unrouted:
+        why = f"{table.rows} rows of {table.table}, as {table.listed[0].key}: {table.listed[0].error}"
+        lines.append([("cannot be routed ", "yellow"), (why, "")])
     errors = [(t.name, t.error) for t in status.tables if t.error]
     if status.last_error and all(status.last_error != text for _, text in errors):
         errors.insert(0, ("replay", status.last_error))

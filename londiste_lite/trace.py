@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from londiste_lite import claims, event_queue, events, published, registration, structure
-from londiste_lite.db import Database
+from londiste_lite import claims, event_queue, events, parked, published, registration, structure
+from londiste_lite.db import Database, describe
 from londiste_lite.errors import ConnectionLost, DatabaseError, ObjectNotFound, RegistrationError
 from londiste_lite.event_queue import Queue
 from londiste_lite.names import QualifiedName, TableName, nearest_name, quote_ident, quote_literal
 from londiste_lite.published import Published
 from londiste_lite.replay import position
 from londiste_lite.snapshots import Snapshot
+from londiste_lite.subscribed import Subscribed
 from londiste_lite.table_state import TableState
+from londiste_lite.triggers.capture_table import UNROUTED
 
 # Events that hold the text of the key are read to see whether they are of this row; no more than this many.
 MOST_READ = 100_000
@@ -27,7 +29,9 @@ _OPERATIONS = {"I": "insert", "U": "update", "D": "delete", "R": "truncate"}
 class Change:
     """One event of the row. `node` None is every node; `tick` is the first one that sees it, with its time.
 
-    `fate` is `applied`, `pending`, `filtered` (for another node), or `copied` (part of the copy of the table).
+    `fate` is `applied`, `pending`, `filtered` (for another node), `unrouted` (for no node: the route failed), `copied`
+    (part of the copy of the table), `held` (the table waits for its schema), or `parked` (it was refused here, or waits
+    behind a change that was).
     """
 
     event: int
@@ -41,7 +45,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Trace:
-    """What is known of one row; `targets` None where the provider has no such row, a NULL element is every node."""
+    """What is known of one row; `targets` None where the provider has no such row, a NULL element is every node.
+
+    `parked` is why this subscriber is, `refused` why changes of this row wait aside.
+    """
 
     table: str
     key: dict[str, str]
@@ -54,6 +61,7 @@ class Trace:
     state: str
     applied_tick: int | None
     parked: str | None
+    refused: str | None
     changes: list[Change]
     verdict: str
 
@@ -96,8 +104,13 @@ def trace(
     tick = event_queue.tick_by_id(provider, queue, at) if at is not None else None
     seen = Snapshot.parse(tick.snapshot) if tick else None
     claim = claims.find(provider, queue_name, consumer)
-    parked = claim.reason if claim is not None and claim.parked is not None else None
-    changes = _changes(provider, queue, known, values, node, seen, wanted.state is TableState.OK)
+    released = claim.reason if claim is not None and claim.parked is not None else None
+    aside = _aside(subscriber, queue_name, table, values)
+    changes = [
+        replace(change, fate="parked") if change.event in aside else change
+        for change in _changes(provider, queue, known, values, node, seen, wanted)
+    ]
+    refused = next((message for message in aside.values() if message is not None), None)
     return Trace(
         table=str(table),
         key=values,
@@ -109,9 +122,10 @@ def trace(
         here=here,
         state=wanted.state.shown,
         applied_tick=at,
-        parked=parked,
+        parked=released,
+        refused=refused,
         changes=changes,
-        verdict=_verdict(row, node, here, wanted.state, parked, changes),
+        verdict=_verdict(row, node, here, wanted, released, refused, changes),
     )
 
 
@@ -154,7 +168,7 @@ def _provider_row(provider: Database, known: Published, values: dict[str, str]) 
     except ConnectionLost:
         raise
     except DatabaseError as error:
-        return _Row(True, None, error.message)
+        return _Row(True, None, error.message.removeprefix(f"{describe(provider.dsn)}: "))
 
 
 def _changes(
@@ -164,7 +178,7 @@ def _changes(
     values: dict[str, str],
     node: str | None,
     seen: Snapshot | None,
-    in_sync: bool,
+    wanted: Subscribed,
 ) -> list[Change]:
     """Return the row's events that are still in the queue, oldest first; a TRUNCATE is one of every row."""
     needle = next((v for v in values.values() if _PLAIN.fullmatch(v)), None)
@@ -176,6 +190,8 @@ def _changes(
                and (ev_type like 'R%' or ev_type like any (array['I%', 'U%', 'D%']) {holds})
              order by ev_id desc limit {MOST_READ}"""
     )
+    # A table that is held or catches up is complete up to a snapshot of its own.
+    own = Snapshot.parse(wanted.snapshot) if wanted.snapshot else None
     found: list[Change] = []
     for event_id, captured, txid, kind, data, numbers, target in reversed(rows):
         operation, shape = events.parse(kind, numbers)
@@ -185,8 +201,10 @@ def _changes(
                 continue
         first = provider.row("event_queue.first_tick_with", queue_id=queue.id, txid=txid)
         if node is not None and target is not None and target != node:
-            fate = "filtered"
-        elif not in_sync:
+            fate = "unrouted" if target == UNROUTED else "filtered"
+        elif wanted.held is not None:
+            fate = "applied" if own is not None and own.sees(int(txid)) else "held"
+        elif wanted.state is not TableState.OK:
             fate = "copied"
         else:
             fate = "applied" if seen is not None and seen.sees(int(txid)) else "pending"
@@ -195,20 +213,36 @@ def _changes(
     return found
 
 
+def _aside(subscriber: Database, queue: str, table: TableName, values: dict[str, str]) -> dict[int, str | None]:
+    """Return the events of the row that wait aside, with the reason of those that were refused."""
+    found = parked.events(subscriber, queue, [table], [parked.key_text(list(values.values()))])
+    return {event.event_id: event.message for event in found}
+
+
 def _verdict(
-    row: _Row, node: str | None, here: bool, state: TableState, parked: str | None, changes: Sequence[Change]
+    row: _Row,
+    node: str | None,
+    here: bool,
+    wanted: Subscribed,
+    released: str | None,
+    refused: str | None,
+    changes: Sequence[Change],
 ) -> str:
     """Return in one sentence why the row is here, or why not."""
-    if parked is not None:
-        return f"this subscriber is parked ({parked}); its tables are copied anew when it is back"
-    if state is not TableState.OK:
+    if released is not None:
+        return f"this subscriber is parked ({released}); its tables are copied anew when it is back"
+    if wanted.held is not None:
+        return f"the table is held: {wanted.held}; its changes are applied when that is mended"
+    if wanted.state is not TableState.OK:
         return "the table is being copied; the row is here with the copy if it belongs here"
+    if refused is not None:
+        return f"changes of this row wait aside, see `parked list`: {refused}"
     if any(change.fate == "pending" for change in changes):
         return "changes of this row wait to be applied"
     if not row.there:
         return "the provider has no such row" + ("; this one was written here" if here else "")
-    if row.error is not None:
-        return f"the route cannot be worked out for this row: {row.error}"
+    if row.error is not None and node is not None:
+        return f"the route cannot be worked out for this row, so it goes to no node: {row.error}"
     targets = row.targets or []
     if node is not None and None not in targets and node not in targets:
         named = ", ".join(f'"{target}"' for target in targets) or "no node"

@@ -67,6 +67,10 @@ def add(
     key: Annotated[str | None, typer.Option("--key", help="Key columns, with commas, not the primary key.")] = None,
     node_column: Annotated[str | None, typer.Option("--node-column", help="Column that names a row's node.")] = None,
     node_expr: Annotated[str | None, typer.Option("--node-expr", help="SQL that gives a row's node or nodes.")] = None,
+    node_errors: Annotated[
+        routing.Errors | None,
+        typer.Option("--node-errors", help="What a row does for which --node-expr fails: fail the writer, or park."),
+    ] = None,
     all_nodes: Annotated[bool, typer.Option("--all-nodes", help="End the route: every node gets every row.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -74,11 +78,14 @@ def add(
 
     A table that is published already keeps its key and its route unless others are given. With a new route its rows
     follow: each node gets the rows that are new to it, and the deletes of those that it loses, through the queue.
+
+    With --node-errors park a row for which the expression fails is captured and goes to no node; `status` lists it. It
+    goes where it belongs with its next change for which the expression works, or by `provider add` again.
     """
     settings = ctx.obj.londiste()
     patterns = _patterns(names, everything, "table")
     columns = [part.strip() for part in key.split(",")] if key else None
-    route = routing.given(node_column, node_expr, all_nodes)
+    route = routing.given(node_column, node_expr, all_nodes, node_errors)
     with opened(settings.provider_db, settings.job_name, "provider", dry_run=dry_run) as db:
         done = registration.publish(
             db, settings.queue, patterns, key=columns, route=route, lock_timeout=settings.lock_timeout

@@ -157,5 +157,10 @@ def _show(found: Status) -> None:
     if found.unknown_nodes:
         unknown = [(n.table, n.node, n.events, f"{n.last_seen:%Y-%m-%d %H:%M:%S}") for n in found.unknown_nodes]
         output.table("", ("rows for a node that nobody is called", "node", "events", "last"), unknown)
+    if found.unrouted:
+        listed = [
+            (t.table, t.rows, r.key, r.error, f"{r.since:%Y-%m-%d %H:%M:%S}") for t in found.unrouted for r in t.listed
+        ]
+        output.table("", ("rows that cannot be routed", "in all", "key", "why", "since"), listed)
     sequences = [(s.name, s.provider_value, s.subscriber_value) for s in found.sequences]
     output.table("", ("sequence", "provider", "subscriber"), sequences)

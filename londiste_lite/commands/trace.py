@@ -51,6 +51,7 @@ def register(app: typer.Typer) -> None:
                 ("table state", found.state),
                 ("applied tick", found.applied_tick),
                 ("parked", found.parked),
+                ("waits aside", found.refused),
             ]
         )
         rows = [

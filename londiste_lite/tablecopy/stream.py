@@ -47,6 +47,8 @@ class CopySql:
     columns: tuple[str, ...]
     condition: str | None
     binary: bool
+    name: str
+    """What conditions may call the table, of a partition too."""
 
     @property
     def _form(self) -> str:
@@ -56,7 +58,8 @@ class CopySql:
         """Return the COPY of the rows of `source` (a table as it stands in SQL) that fulfil `condition` too."""
         parts = [f"({c})" for c in (self.condition, condition) if c]
         where = f" where {' and '.join(parts)}" if parts else ""
-        return f"copy (select {', '.join(self.selected)} from {source}{where}) to stdout{self._form}"
+        rows = f"select {', '.join(self.selected)} from {source} {quote_ident(self.name)}{where}"
+        return f"copy ({rows}) to stdout{self._form}"
 
     @property
     def names(self) -> str:
@@ -77,7 +80,7 @@ def copy_sql(source: Table, target: Table, condition: str | None, *, binary: boo
         differs = column.builtin and other.builtin and column.type != other.type
         # Without its length, for a cast would cut a long value off, where COPY says that it is too long.
         out.append(f"{name}::{other.base}" if differs else name)
-    return CopySql(tuple(out), tuple(other.name for _, other in pairs), condition, binary)
+    return CopySql(tuple(out), tuple(other.name for _, other in pairs), condition, binary, source.name.name)
 
 
 def best_sql(provider: Database, subscriber: Database, source: Table, target: Table, condition: str | None) -> CopySql:

@@ -10,6 +10,9 @@ from typing import Literal
 
 from londiste_lite.names import QualifiedName, quote_ident
 
+UNROUTED = " unrouted"
+"""The target of a row whose route cannot be worked out. No node is called so: names in an INI begin with no blank."""
+
 
 @dataclass(frozen=True)
 class Route:
@@ -21,6 +24,8 @@ class Route:
 
     kind: Literal["column", "expr"]
     text: str
+    parks: bool = False
+    """Whether a row for which the expression fails is captured as unrouted; if not, the writer's transaction fails."""
 
     @property
     def sql(self) -> str:
@@ -92,6 +97,11 @@ class CaptureTable:
     def named_columns(self) -> tuple[Column, ...]:
         """Every column whose name stands in the function texts, without repeats."""
         return tuple(dict.fromkeys(self.key + self.route_columns))
+
+    @property
+    def route_function(self) -> str:
+        """Name of the function that works the route out, where it parks."""
+        return f"capture_{self.queue_id}_{self.root_oid}_route"
 
     def function_name(self, operation: str) -> str:
         """Name of the capture function in schema londiste."""

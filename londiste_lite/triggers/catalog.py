@@ -31,6 +31,12 @@ def queue_id(db: Database, queue: str) -> int:
     return int(found)
 
 
+def route_function(db: Database, queue: str, table: QualifiedName) -> str | None:
+    """Return the name of the function that works a parking route out, None while there is none."""
+    found: str | None = db.value("triggers.route_function", queue=queue, schema=table.schema, name=table.name)
+    return found
+
+
 def read(
     db: Database, queue: str, table: QualifiedName, key: Sequence[str] | None, route: Route | None
 ) -> list[CaptureTable]:

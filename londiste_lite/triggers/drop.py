@@ -20,7 +20,10 @@ def drop_capture(db: Database, queue: str, table: QualifiedName, lock_timeout: f
         functions = {t.function for t in triggers if t.function in found.bodies}
         # A table that was dropped took its triggers along and left the functions.
         used = {t.function for t in found.triggers}
+        relations = {t.oid for t in found.triggers}
+        used |= set(install.route_functions_of(found, relations, number))
         functions |= {name for name in found.bodies if name not in used}
+        functions |= set(install.route_functions_of(found, {t.oid for t in triggers}, number))
         install.remove(db, triggers, sorted(functions))
     return bool(triggers)
 

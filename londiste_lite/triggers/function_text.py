@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from londiste_lite.names import quote_array, quote_ident, quote_literal
+from londiste_lite.triggers import parking_text
 from londiste_lite.triggers.capture_table import CaptureTable, Column
 
 CHILD_TABLES = 3  # pgq.queue.queue_ntables of every queue
@@ -26,7 +27,7 @@ _ROW_FUNCTION = """
 #variable_conflict use_column
 declare
     londiste_table      pg_catalog.int4;
-    londiste_careful    pg_catalog.bool;
+    londiste_careful    pg_catalog.bool;{declare}
     londiste_saved      pg_catalog.text[];
 begin
     if (TG_RELID OPERATOR(pg_catalog.=) {oid}
@@ -92,7 +93,7 @@ _LOOKUP_AND_COMPARE = """    if londiste_careful then
 _TRIED = """    begin
 {work}
     exception when others then
-        if pg_catalog.left(sqlstate, 2) OPERATOR(pg_catalog.=) any ('{{21,22,23,2F,38,39,42,0A,P0}}'::pg_catalog.text[])
+        if {about_a_value}
         then
             raise exception 'the route of table "%" cannot be worked out for a row: %', {table}, sqlerrm
                 using errcode = sqlstate, detail = {detail}, hint = {hint};
@@ -126,9 +127,13 @@ begin
         raise exception 'Insert into queue disallowed';
     end if;
     execute {event};
-    perform londiste.capture_end(londiste_saved);
+{unlist}    perform londiste.capture_end(londiste_saved);
     return null;
 end
+"""
+
+_UNLIST = """    delete from londiste.unrouted_row u
+     where u.queue_name OPERATOR(pg_catalog.=) {queue} and u.table_name OPERATOR(pg_catalog.=) {table};
 """
 
 _TRUNCATE_OF_ROOT = """    if pg_catalog.strpos(pg_catalog.current_setting('londiste.open', true), 'T{mark},')
@@ -184,9 +189,15 @@ def truncate_function(table: CaptureTable) -> str:
     event = _TRUNCATE_EVENT.format(
         insert=quote_literal(f"insert into {_events(table)}_"), table=quote_literal(str(table.name))
     )
+    parks = table.route is not None and table.route.parks
+    unlist = ""
+    if parks:
+        unlist = _UNLIST.format(queue=quote_literal(table.queue), table=quote_literal(str(table.name)))
     if table.kind == "leaf":
         skip = _TRUNCATE_OF_ROOT.format(mark=table.mark)
-        event = _careful(table, "T")
+        event = _careful(table, "T", parks)
+        if parks:
+            unlist = f"    execute {parking_text.listing(table, 'T')};\n"
     return _TRUNCATE_FUNCTION.format(
         skip=skip,
         mark=table.mark,
@@ -194,6 +205,7 @@ def truncate_function(table: CaptureTable) -> str:
         lookup=_LOOKUP.format(queue_id=table.queue_id),
         queue=quote_literal(table.queue),
         event=event,
+        unlist=unlist,
     )
 
 
@@ -216,7 +228,15 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         table, _INSERT, type=kind, data=data, attnums=attnums, target=target, source=_routed(table, image)
     )
     careful = f"        execute {_careful(table, op)};"
-    if table.route is not None and table.route.kind == "expr":
+    parks = table.route is not None and table.route.parks
+    if parks:
+        work = lookup if op == "U" else _TRY.format(source=_routed(table, image))
+        plain = _LOOKUP.format(queue_id=table.queue_id)
+        lookup = parking_text.tried(table, op, work, _row_of(table.key), plain)
+        careful = parking_text.careful(
+            _careful(table, op), _careful(table, op, parks=True), parking_text.listing(table, op)
+        )
+    elif table.route is not None and table.route.kind == "expr":
         careful = _tried(table, careful)
         trial = _tried(table, _TRY.format(source=_routed(table, image)))
         lookup = _tried(table, lookup) if op == "U" else f"{trial}\n{lookup}"
@@ -227,6 +247,7 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         mark=table.mark,
         me=_regclass(table.oid),
         image=image,
+        declare="\n    londiste_parks      pg_catalog.bool;" if parks else "",
         lookup=lookup,
         queue=quote_literal(table.queue),
         careful=careful,
@@ -240,10 +261,12 @@ def _tried(table: CaptureTable, work: str) -> str:
     name = str(table.name)
     return _TRIED.format(
         work=work,
+        about_a_value=parking_text.ABOUT_A_VALUE,
         table=quote_literal(name),
         detail=quote_literal(f"The route is: {table.route.text}"),
         hint=quote_literal(
-            f"Correct the row, or set another route with: provider add {name} --node-expr ..., or --all-nodes."
+            f"Correct the row, or set another route with: provider add {name} --node-expr ..., or --all-nodes; "
+            "with --node-errors park such rows are captured, and go to no node."
         ),
     )
 
@@ -258,8 +281,8 @@ def _holds(table: CaptureTable, op: str, named: tuple[Column, ...]) -> str:
     return f"londiste.columns_hold({_regclass(table.oid)}, {names}, {_int2_array(c.attnum for c in named)})"
 
 
-def _careful(table: CaptureTable, op: str) -> str:
-    """Return the careful statement as an expression.
+def _careful(table: CaptureTable, op: str, parks: bool = False) -> str:
+    """Return the careful statement as an expression, with `parks` the one that no row can make fail by its route.
 
     All arguments are literals, so that its text is made once per plan. In a database that was restored from a dump oids
     and attnums mean nothing, and TG_RELID is what there is.
@@ -272,18 +295,22 @@ def _careful(table: CaptureTable, op: str) -> str:
         if table.route.kind == "column":
             route_attnum = str(table.route_columns[0].root_attnum)
     name, many = quote_literal(str(table.name)), str(table.route_many).lower()
+    maker, more = "current_rows_sql", ""
+    if parks:
+        route, route_attnum, many = quote_literal(parking_text.image_route(table)), "null", "true"
+        maker, more = "rows_now_sql", f", {quote_literal(parking_text.row_route(table))}"
     me, root = _regclass(table.oid), _regclass(table.root_oid)
     actual = "TG_RELID::pg_catalog.regclass"
     actual_root = f"coalesce(pg_catalog.pg_partition_root({actual}), {actual})"
     return (
         f"pg_catalog.concat({quote_literal(f'insert into {_events(table)}_')}, londiste_table,\n"
         f"            case when TG_RELID OPERATOR(pg_catalog.=) {table.oid} then pg_catalog.array_to_string(\n"
-        f"                londiste.current_rows_sql('{op}', {me}, {root}, {name},\n"
-        f"                    {keys}, {attnums}, {route}, {route_attnum}::pg_catalog.int2, {many}),\n"
+        f"                londiste.{maker}('{op}', {me}, {root}, {name},\n"
+        f"                    {keys}, {attnums}, {route}, {route_attnum}::pg_catalog.int2, {many}{more}),\n"
         f"                {me if op == 'T' else root}::pg_catalog.text)\n"
         f"            else pg_catalog.array_to_string(\n"
-        f"                londiste.current_rows_sql('{op}', {actual}, {actual_root}, {name},\n"
-        f"                    {keys}, null, {route}, null, {many}),\n"
+        f"                londiste.{maker}('{op}', {actual}, {actual_root}, {name},\n"
+        f"                    {keys}, null, {route}, null, {many}{more}),\n"
         f"                {actual if op == 'T' else actual_root}::pg_catalog.text) end)"
     )
 

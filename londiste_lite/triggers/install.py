@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from londiste_lite import lock_wait
@@ -15,6 +15,7 @@ from londiste_lite.db import Database
 from londiste_lite.names import QualifiedName, quote_ident, quote_literal
 from londiste_lite.triggers import trigger_text
 from londiste_lite.triggers.capture_table import CaptureTable, Route
+from londiste_lite.triggers.parking_text import route_functions
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def registered(found: Existing, table: CaptureTable | QualifiedName) -> Register
 def differences(table: CaptureTable, found: Existing) -> list[str]:
     """Return what is wrong with the capture of one relation, empty when it is as it should be."""
     wrong = [f"function {f.name}" for f in trigger_text.functions(table) if found.bodies.get(f.name) != f.body]
+    wrong += [f"function {f.name}" for f in route_functions(table) if found.bodies.get(f.name) != f.body]
     there = {t.name: t for t in found.triggers if t.oid == table.oid}
     for trigger in trigger_text.triggers(table):
         got = there.pop(trigger.name, None)
@@ -104,13 +106,17 @@ def lock(db: Database, table: QualifiedName) -> None:
 
 def install(db: Database, table: CaptureTable, found: Existing, key: Sequence[str] | None) -> None:
     """Make functions and triggers of one relation what they should be. Needs a transaction and `lock`."""
+    for function in route_functions(table):
+        # Not private: whoever copies the table works its route out, with his own rights.
+        if found.bodies.get(function.name) != function.body:
+            db.script(function.sql)
     wrong = [f for f in trigger_text.functions(table) if found.bodies.get(f.name) != f.body]
     owner = db.value("triggers.capture_owner", oid=table.oid) if wrong else None
-    for function in wrong:
-        db.script(f"{function.sql};\n{function.private}")
+    for capture in wrong:
+        db.script(f"{capture.sql};\n{capture.private}")
         if owner is not None:
             # What a superuser makes would run as superuser, for everybody who writes to the table.
-            db.script(f"alter function londiste.{quote_ident(function.name)}() owner to {quote_ident(owner)}")
+            db.script(f"alter function londiste.{quote_ident(capture.name)}() owner to {quote_ident(owner)}")
     comment = _comment(table, key)
     if found.comments.get(table.function_name("update")) != comment:
         name = f"londiste.{quote_ident(table.function_name('update'))}()"
@@ -125,6 +131,8 @@ def install(db: Database, table: CaptureTable, found: Existing, key: Sequence[st
         db.script(trigger.sql(table.relation.quoted))
     for name in there:
         db.script(f"drop trigger {quote_ident(name)} on {table.relation.quoted}")
+    kept = {function.name for function in route_functions(table)}
+    remove(db, [], [n for n in route_functions_of(found, [table.oid], table.queue_id) if n not in kept])
 
 
 def _comment(table: CaptureTable, key: Sequence[str] | None) -> str:
@@ -133,10 +141,22 @@ def _comment(table: CaptureTable, key: Sequence[str] | None) -> str:
         "table": [table.name.schema, table.name.name],
         "root": table.oid == table.root_oid,
         "key": None if key is None else list(key),
-        "route": {"kind": table.route.kind, "text": table.route.text} if table.route else None,
+        "route": _route(table.route),
         "columns": {c.name: c.attnum for c in table.named_columns},
     }
     return json.dumps(data)
+
+
+def _route(route: Route | None) -> dict[str, object] | None:
+    if route is None:
+        return None
+    return {"kind": route.kind, "text": route.text, **({"parks": True} if route.parks else {})}
+
+
+def route_functions_of(found: Existing, relations: Iterable[int], queue_id: int) -> list[str]:
+    """Return the functions that work out routes for these relations."""
+    names = [f"capture_{queue_id}_{oid}_{kind}" for oid in relations for kind in ("routetext", "route")]
+    return [name for name in names if name in found.bodies]
 
 
 def remove(db: Database, triggers: Sequence[FoundTrigger], functions: Sequence[str]) -> None:
@@ -144,4 +164,5 @@ def remove(db: Database, triggers: Sequence[FoundTrigger], functions: Sequence[s
     for trigger in triggers:
         db.script(f"drop trigger if exists {quote_ident(trigger.name)} on {trigger.relation.quoted}")
     for name in functions:
-        db.script(f"drop function if exists londiste.{quote_ident(name)}()")
+        # Without arguments, for there is one function of each name.
+        db.script(f"drop function if exists londiste.{quote_ident(name)}")

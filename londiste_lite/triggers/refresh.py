@@ -51,7 +51,9 @@ def refresh_capture(
         found = install.existing(db, number)
         for one in tables:
             install.install(db, one, found, before.key)
-        install.remove(db, gone, sorted({t.function for t in gone if t.function in found.bodies}))
+        unused = {t.function for t in gone if t.function in found.bodies}
+        unused |= set(install.route_functions_of(found, {t.oid for t in gone}, number))
+        install.remove(db, gone, sorted(unused))
     done = [f"made {what}" for what in todo]
     done += [f"dropped {one.relation}: trigger {one.name}" for one in gone]
     if not done:

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from londiste_lite.db import Database
 from londiste_lite.errors import ConnectionLost, DatabaseError, QueryCanceled, RegistrationError
-from londiste_lite.names import QualifiedName, quote_ident, quote_literal
-from londiste_lite.triggers.capture_table import CaptureTable, Route
+from londiste_lite.names import QualifiedName, quote_array, quote_ident, quote_literal
+from londiste_lite.triggers import parking_text
+from londiste_lite.triggers.capture_table import UNROUTED, CaptureTable, Route
 from londiste_lite.triggers.function_text import array_text
 
 log = logging.getLogger(__name__)
@@ -49,16 +50,20 @@ def _targets(table: CaptureTable, route: Route | None, many: bool) -> str:
 def reroute(db: Database, table: CaptureTable, before: Route | None, before_many: bool) -> int:
     """Write the events that take the table's rows from the route `before` to its new one; return how many.
 
-    Needs the transaction that changed the capture. Where the former rule cannot be worked out any more, every row is
-    sent anew to where it belongs, and its delete to everybody else. Raises RegistrationError when the new rule fails
-    for a row.
+    Needs the transaction that changed the capture, and the list of unrouted rows as it was before. Where the former
+    rule cannot be worked out any more, every row is sent anew to where it belongs, and its delete to everybody else.
+    Raises RegistrationError when the new rule fails for a row and does not park.
     """
-    if before == table.route:
-        return 0
     now = _targets(table, table.route, table.route_many)
+    if table.route is not None and table.route.parks:
+        now = parking_text.row_route(table)
+    was = _targets(table, before, before_many)
+    if before is not None and before.parks:
+        # Where capture could not work it out, whatever the rule gives by now.
+        was = f"case when {parking_text.is_listed(table)} then {quote_array([UNROUTED])} else {was} end"
     try:
         with db.savepoint("londiste_reroute"):
-            return _write(db, table, _targets(table, before, before_many), now)
+            return _write(db, table, was, now)
     except DatabaseError as error:
         if isinstance(error, ConnectionLost | QueryCanceled) or not _about_a_value(error):
             raise

@@ -20,6 +20,7 @@ create table if not exists londiste.provider_table (
     node_column     text,                           -- routing by a column: its name, else null
     node_rule       text,                           -- routing by an SQL expression over the row, else null
     node_many       boolean not null default false, -- true: the route gives an array of nodes
+    node_parks      boolean not null default false, -- true: rows for which the rule fails are unrouted, see unrouted_row
     primary key (queue_name, table_name)
 );
 
@@ -180,6 +181,16 @@ create table if not exists londiste.unknown_node (
     events          int8 not null,
     last_seen       timestamptz not null,
     primary key (queue_name, table_name, node_name)
+);
+
+-- Provider: rows that go to no node because their route cannot be worked out, with node_parks.
+create table if not exists londiste.unrouted_row (
+    queue_name      text not null,
+    table_name      text not null,
+    row_key         text not null,                  -- the key as record text
+    error           text not null,                  -- what the route's expression said
+    noted           timestamptz not null default now(),
+    primary key (queue_name, table_name, row_key)
 );
 
 -- Provider: up to which snapshot the events of a queue are counted in unknown_node.

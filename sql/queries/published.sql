@@ -1,22 +1,23 @@
 -- Statements of londiste_lite/published.py: what a provider publishes.
 
 -- name: tables
-select table_name, key_columns, key_given, node_column, node_rule, node_many
+select table_name, key_columns, key_given, node_column, node_rule, node_many, node_parks
 from londiste.provider_table
 where queue_name = %(queue)s
 order by nr
 
 -- name: add_table
 insert into londiste.provider_table
-       (queue_name, table_name, trigger_name, key_columns, key_given, node_column, node_rule, node_many)
-values (%(queue)s, %(table)s, %(trigger)s, %(key)s, %(key_given)s, %(column)s, %(rule)s, %(many)s)
+       (queue_name, table_name, trigger_name, key_columns, key_given, node_column, node_rule, node_many, node_parks)
+values (%(queue)s, %(table)s, %(trigger)s, %(key)s, %(key_given)s, %(column)s, %(rule)s, %(many)s, %(parks)s)
 on conflict (queue_name, table_name) do update
     set trigger_name = excluded.trigger_name,
         key_columns = excluded.key_columns,
         key_given = excluded.key_given,
         node_column = excluded.node_column,
         node_rule = excluded.node_rule,
-        node_many = excluded.node_many
+        node_many = excluded.node_many,
+        node_parks = excluded.node_parks
 
 -- name: set_primary_key
 update londiste.provider_table

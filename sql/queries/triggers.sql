@@ -102,6 +102,15 @@ select array(select a.attname::text
   join pg_catalog.pg_type t on t.oid = v.atttypid
  where v.attrelid = pg_catalog.to_regclass('pg_temp.londiste_route') and v.attnum = 1
 
+-- name: route_function
+select f.proname::text
+  from pgq.queue q
+  join pg_catalog.pg_class c on c.relname = %(name)s
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s
+  join pg_catalog.pg_proc f on f.pronamespace = 'londiste'::pg_catalog.regnamespace
+                           and f.proname = pg_catalog.format('capture_%%s_%%s_route', q.queue_id, c.oid)
+ where q.queue_name = %(queue)s
+
 -- name: event_form
 -- Where events go now, null when the queue takes none; the columns and their numbers as capture writes them.
 select case when not q.queue_disable_insert then pg_catalog.concat(q.queue_data_pfx, '_', q.queue_cur_table) end,

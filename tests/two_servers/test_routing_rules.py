@@ -26,7 +26,7 @@ def nodes(pair: Pair, pool: ServerPool) -> Nodes:
 
 
 def reroute(nodes: Nodes, route: Route | None) -> int | None:
-    return published.add_table(nodes.provider, QUEUE, T, route=route, unrouted=route is None).rerouted
+    return published.add_table(nodes.provider, QUEUE, T, route=route, all_nodes=route is None).rerouted
 
 
 def test_new_rule__sends_each_node_the_differences_and_nothing_else(nodes: Nodes) -> None:

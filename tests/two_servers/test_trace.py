@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from londiste_lite import event_queue, trace
-from londiste_lite.errors import ObjectNotFound, RegistrationError
+from londiste_lite.errors import ObjectNotFound, RegistrationError, ReplayError
 from londiste_lite.names import QualifiedName
 from londiste_lite.trace import Trace
 from londiste_lite.triggers.capture_table import Route
@@ -66,3 +68,49 @@ def test_trace__of_rows_that_come_move_and_go(pair: Pair, pool: ServerPool) -> N
         traced(nodes, "1", "two", "two")
     with pytest.raises(ObjectNotFound, match="not published"):
         trace.trace(nodes.provider, nodes.databases["1"], QUEUE, "c", None, QualifiedName("public", "u"), ["1"])
+
+
+def test_trace__of_rows_that_wait_aside_of_a_held_table_of_a_failing_route_and_of_a_parked_node(
+    pair: Pair, pool: ServerPool
+) -> None:
+    nodes = Nodes(pair, pool, ["1"])
+    nodes.settings["1"] = replace(nodes.settings["1"], on_error="park")
+    nodes.table("create table t (id int primary key, a text)", "t", Route("expr", "(1 / a::int)::text", parks=True))
+    nodes.databases["1"].script("alter table t add constraint small check (id < 100)")
+    nodes.replay()
+    nodes.provider.script("insert into t values (1, '1'), (2, '0'), (3, '2'), (101, '1'), (4, null)")
+    nodes.provider.script("update t set a = '01' where id = 101")
+    nodes.replay()
+    assert nodes.keys("1") == [1, 4]
+
+    applied = traced(nodes, "1", "1")
+    assert (fates(applied), applied.verdict) == ([("insert", "1", "applied")], "the row belongs here, and is here")
+    assert fates(traced(nodes, "1", "4")) == [("insert", None, "applied")]
+    failing = traced(nodes, "1", "2")
+    assert [change.fate for change in failing.changes] == ["unrouted"]
+    assert failing.rule_error == "division by zero"
+    assert failing.verdict == "the route cannot be worked out for this row, so it goes to no node: division by zero"
+    filtered = traced(nodes, "1", "3")
+    assert (fates(filtered), filtered.verdict) == (
+        [("insert", "0", "filtered")],
+        'the row is for "0", not for this one',
+    )
+    aside = traced(nodes, "1", "101")
+    assert fates(aside) == [("insert", "1", "parked"), ("update", "1", "parked")]
+    assert not aside.here
+    assert "small" in (aside.refused or "")
+    assert aside.verdict.startswith("changes of this row wait aside, see `parked list`: ")
+
+    nodes.provider.script("alter table t add b int; insert into t values (5, '1', 7)")
+    with pytest.raises(ReplayError, match="is held"):
+        nodes.replay()
+    held = traced(nodes, "1", "5")
+    assert fates(held) == [("insert", "1", "held")]
+    assert held.verdict.startswith("the table is held: ")
+    assert fates(traced(nodes, "1", "1")) == [("insert", "1", "applied")]
+    nodes.databases["1"].script("alter table t add b int")
+    nodes.replay()
+    assert fates(traced(nodes, "1", "5")) == [("insert", "1", "applied")]
+
+    nodes.provider.script("update londiste.provider_subscriber set parked = now(), parked_reason = 'too far behind'")
+    assert traced(nodes, "1", "5").verdict.startswith("this subscriber is parked (too far behind)")

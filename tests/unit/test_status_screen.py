@@ -23,6 +23,7 @@ STATUS = Status(
     paused=False,
     parked=None,
     unknown_nodes=[],
+    unrouted=[],
     tables=[TABLE],
     sequences=[SequenceStatus("public.entry_id_seq", 5, 5)],
     last_error=None,

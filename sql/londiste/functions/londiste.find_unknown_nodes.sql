@@ -43,7 +43,8 @@ begin
       into _unknown
       from unnest(_targets) t (name)
      where not exists (select from londiste.provider_subscriber p
-                        where p.queue_name = i_queue_name and p.node_name = t.name);
+                        where p.queue_name = i_queue_name and p.node_name = t.name)
+       and t.name <> ' unrouted';  -- those are listed in londiste.unrouted_row
     if _unknown = '{}' then
         return;
     end if;
