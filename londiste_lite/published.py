@@ -14,7 +14,7 @@ from londiste_lite.triggers import catalog
 from londiste_lite.triggers.capture_table import Route
 from londiste_lite.triggers.create import create_capture
 from londiste_lite.triggers.drop import drop_capture
-from londiste_lite.triggers.refresh import refresh_capture
+from londiste_lite.triggers.refresh import refresh_capture, registered_as
 from londiste_lite.triggers.reroute import reroute
 
 
@@ -124,8 +124,8 @@ def remove_table(db: Database, queue: str, table: TableName, *, lock_timeout: fl
 def refresh_table(db: Database, queue: str, table: TableName, *, lock_timeout: float = 10.0) -> list[str]:
     """Make the capture of a published table fit it again; return what was done, empty when all was in order.
 
-    Needed after partitions came or went, after another primary key, after a restore. Raises RegistrationError when the
-    table is not captured, ObjectNotFound, NoPrimaryKey, PrivilegeMissing, LockNotGranted.
+    Needed after partitions came or went, after another primary key, a renamed column of a route, a restore. Raises
+    RegistrationError when the table is not captured, ObjectNotFound, NoPrimaryKey, PrivilegeMissing, LockNotGranted.
     """
     with db.transaction():
         lock_wait.hold_publication(db, queue, lock_timeout)
@@ -135,6 +135,15 @@ def refresh_table(db: Database, queue: str, table: TableName, *, lock_timeout: f
             key = list(found.primary_key)
             if db.rows("published.set_primary_key", queue=queue, table=str(table), key=key):
                 done = [*done, f"key is now ({', '.join(key)})"]
+        known = registered_as(db, queue, table) if done else None
+        if known is not None and known.key is not None:
+            key = list(known.key)
+            if db.rows("published.set_given_key", queue=queue, table=str(table), key=key):
+                done = [*done, f"key is now ({', '.join(key)})"]
+        if known is not None and known.route is not None and known.route.kind == "column":
+            column = known.route.text
+            if db.rows("published.set_node_column", queue=queue, table=str(table), column=column):
+                done = [*done, f"rows go by column {column} now"]
     return done
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from londiste_lite import lock_wait
 from londiste_lite.db import Database
@@ -78,6 +78,24 @@ def registered(found: Existing, table: CaptureTable | QualifiedName) -> Register
                 key = None if data["key"] is None else tuple(data["key"])
                 return Registered(key, Route(**data["route"]) if data["route"] else None)
     return None
+
+
+def followed(db: Database, found: Existing, oid: int, known: Registered) -> Registered:
+    """Return `known` with the names that the columns of its route and of a given key have by now.
+
+    A column is found at its place in the table `oid`, where capture finds it too. One that is gone keeps its name.
+    """
+    names = {int(row[1]): str(row[0]) for row in db.rows("triggers.columns", oid=oid, root=oid)}
+    renamed: dict[str, str] = {}
+    for function, comment in found.comments.items():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            data = json.loads(comment)
+            if data["root"] and function.endswith(f"_{oid}_update"):
+                renamed = {old: names.get(int(place), old) for old, place in data["columns"].items()}
+    route = known.route
+    if route is not None and route.kind == "column":
+        route = replace(route, text=renamed.get(route.text, route.text))
+    return Registered(None if known.key is None else tuple(renamed.get(name, name) for name in known.key), route)
 
 
 def differences(table: CaptureTable, found: Existing) -> list[str]:

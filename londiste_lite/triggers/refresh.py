@@ -32,14 +32,18 @@ def refresh_capture(
 ) -> list[str]:
     """Make the capture of a published table what it should be, and return what was done, empty when it was in order.
 
-    Key and route are those it was created with, unless they are given. Partitions get triggers or lose them, functions
-    are made anew. Works in the caller's transaction when one is open. Raises RegistrationError when the table is not
-    captured in `queue`, ObjectNotFound, NoPrimaryKey, PrivilegeMissing, LockNotGranted.
+    Key and route are those it was created with, unless they are given, and follow renamed columns. Partitions get
+    triggers or lose them, functions are made anew. Works in the caller's transaction when one is open. Raises
+    RegistrationError when the table is not captured in `queue`, ObjectNotFound, NoPrimaryKey, PrivilegeMissing,
+    LockNotGranted.
     """
     with install.own_transaction(db, lock_timeout):
         number = catalog.queue_id(db, queue)
         found = install.existing(db, number)
         before = _known(found, table, key, route)
+        relation = db.row("triggers.relation", schema=table.schema, name=table.name)
+        if relation is not None:
+            before = install.followed(db, found, int(relation[0]), before)
         tables = catalog.read(db, queue, table, before.key, before.route)
         todo = [f"{one.relation}: {what}" for one in tables for what in install.differences(one, found)]
         members = {one.oid for one in tables}
@@ -61,6 +65,11 @@ def refresh_capture(
     for line in done:
         log.info("capture of table %s: %s", table, line)
     return done
+
+
+def registered_as(db: Database, queue: str, table: QualifiedName) -> Registered | None:
+    """Return the key, where one was given, and the route that the table is captured with."""
+    return install.registered(install.existing(db, catalog.queue_id(db, queue)), table)
 
 
 def _known(found: Existing, table: QualifiedName, key: Sequence[str] | None, route: Route | None) -> Registered:

@@ -28,6 +28,23 @@ where queue_name = %(queue)s
   and key_columns is distinct from %(key)s::text[]
 returning table_name
 
+-- name: set_given_key
+update londiste.provider_table
+set key_columns = %(key)s
+where queue_name = %(queue)s
+  and table_name = %(table)s
+  and key_given
+  and key_columns is distinct from %(key)s::text[]
+returning table_name
+
+-- name: set_node_column
+update londiste.provider_table
+set node_column = %(column)s
+where queue_name = %(queue)s
+  and table_name = %(table)s
+  and node_column is distinct from %(column)s
+returning table_name
+
 -- name: remove_table
 delete from londiste.provider_table
 where queue_name = %(queue)s

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from londiste_lite import published
-from londiste_lite.errors import DatabaseError, RegistrationError
+from londiste_lite import published, registration
+from londiste_lite.errors import DatabaseError, ObjectNotFound, RegistrationError
 from londiste_lite.names import QualifiedName
 from londiste_lite.triggers.capture_table import Route
 from tests.fixtures.nodes import Nodes
@@ -154,3 +154,36 @@ def test_new_rule__that_fails_for_a_row_changes_nothing(nodes: Nodes) -> None:
     nodes.provider.script("insert into t values (2, '2', '0')")
     nodes.replay()
     nodes.assert_routed(BY_A)
+
+
+def test_rule__follows_a_renamed_column_and_says_when_it_is_gone(nodes: Nodes) -> None:
+    ddl = 'create table t (id int primary key, a text, "b""c" text)'
+    nodes.table(ddl, "t", Route("column", 'b"c'))
+    nodes.provider.script("insert into t values (1, 'x', '1'), (2, 'x', '2')")
+    nodes.replay()
+    rename = 'alter table t rename "b""c" to "Pla""ce"; alter table t rename a to "b""c"'
+    for db in nodes.databases.values():
+        db.script(rename)
+    nodes.provider.script(f"{rename}; insert into t values (3, '2', '1')")  # before anybody has noticed
+    done = published.refresh_table(nodes.provider, QUEUE, T)
+    assert done[-1] == 'rows go by column Pla"ce now'
+    assert published.refresh_table(nodes.provider, QUEUE, T) == []
+    nodes.provider.script('update t set "Pla""ce" = 2 where id = 1')
+    nodes.replay()
+    by_place = '"Pla""ce" = %(node)s'
+    nodes.assert_routed(by_place)
+    # Copies and `provider add` know the new name too.
+    registration.resync(nodes.databases["1"], QUEUE, ["t"])
+    nodes.replay()
+    nodes.assert_routed(by_place)
+    assert not published.add_table(nodes.provider, QUEUE, T).new
+
+    nodes.provider.script('alter table t drop "Pla""ce"')
+    with pytest.raises(
+        DatabaseError, match=r'the route of table "public.t" cannot be worked out: it has no column'
+    ) as gone:
+        nodes.provider.script("insert into t values (4, 'x')")
+    assert gone.value.sqlstate == "42703"
+    assert "provider add public.t --node-column" in (gone.value.hint or "")
+    with pytest.raises(ObjectNotFound, match='has no column "Pla"ce"'):
+        published.refresh_table(nodes.provider, QUEUE, T)

@@ -30,7 +30,7 @@ returns text[] as $$
 -- Returns:     what follows the event table's name in an INSERT, to be run where the transition tables are visible;
 --              in pieces, between which the name of i_root (for T of i_rel) is to be put: a schema can be renamed
 --              without a table noticing
--- Raises:      40001, see londiste.live_columns
+-- Raises:      40001, see londiste.live_columns; 42703 when the route's column is gone
 -- Locks taken: none
 -- Called by:   capture functions that park, londiste.current_rows_sql
 -- ----------------------------------------------------------------------
@@ -64,6 +64,13 @@ begin
     if i_route is not null then
         i_route := coalesce((select format('%I', c.o_name) from londiste.live_columns(i_root) c
                               where c.o_attnum = i_route_attnum), i_route);
+        if i_route_attnum is not null and not exists (
+                select from londiste.live_columns(i_root) c
+                 where c.o_attnum = i_route_attnum or format('("%s")', replace(c.o_name, '"', '""')) = i_route) then
+            raise exception 'the route of table "%" cannot be worked out: it has no column % any more', i_table, i_route
+                using errcode = 'undefined_column',
+                      hint = format('Set another route with: provider add %s --node-column ..., or --all-nodes.', i_table);
+        end if;
         target := format(form, i_route);
     end if;
 
