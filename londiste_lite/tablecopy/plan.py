@@ -7,7 +7,6 @@ key.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,7 +73,7 @@ def cut(provider: Database, table: Table, key: Sequence[str], found: Sequence[Pi
         elif piece.places:
             conditions = place_ranges(piece.bytes // piece.page, parts)
         else:
-            conditions = key_ranges(key[0], _bounds(provider, piece.name, key[0]), parts) if key else [None]
+            conditions = key_ranges(key[0], bounds(provider, piece.name, key[0]), parts) if key else [None]
         source = f"only {piece.name.quoted}"
         share = piece.all_bytes // len(conditions)
         ranges += [Range(len(ranges) + n, source, c, share) for n, c in enumerate(conditions, 1)]
@@ -91,9 +90,9 @@ def place_ranges(pages: int, parts: int) -> list[str | None]:
     return found
 
 
-def key_ranges(column: str, bounds: Sequence[str], parts: int) -> list[str | None]:
-    """Return conditions on a key column that cut it at some of the `bounds` of its statistics; [None] without any."""
-    inner = list(bounds[1:-1])
+def key_ranges(column: str, values: Sequence[str], parts: int) -> list[str | None]:
+    """Return conditions on a key column that cut it at some of the `values` that `bounds` gives; [None] without any."""
+    inner = list(values[1:-1])
     count = min(parts - 1, len(inner))
     chosen = list(dict.fromkeys(inner[(n + 1) * len(inner) // (count + 1)] for n in range(count))) if count else []
     if not chosen:
@@ -106,6 +105,6 @@ def key_ranges(column: str, bounds: Sequence[str], parts: int) -> list[str | Non
     return found
 
 
-def _bounds(provider: Database, table: TableName, column: str) -> list[str]:
-    text = provider.value("copy_plan.bounds", schema=table.schema, name=table.name, column=column)
-    return [str(value) for value in json.loads(text)] if text else []
+def bounds(provider: Database, table: TableName, column: str) -> list[str]:
+    """Return values that cut a column into about equal parts, as text; none when the server has no statistics."""
+    return provider.value("copy_plan.bounds", schema=table.schema, name=table.name, column=column) or []

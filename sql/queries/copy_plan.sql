@@ -23,7 +23,7 @@ from leaf
 order by 1, 2
 
 -- name: bounds
-select pg_catalog.array_to_json(s.histogram_bounds)::text
+select s.histogram_bounds::text::text[]
 from pg_catalog.pg_stats s
 where s.schemaname = %(schema)s
   and s.tablename = %(name)s
@@ -31,15 +31,17 @@ where s.schemaname = %(schema)s
 
 -- name: formats
 -- What COPY in binary form would send of each column: the type behind domains and arrays, and whether it is one whose
--- binary form says nothing of the server it comes from.
+-- binary form says nothing of the server it comes from. An array sends the number of its elements' type, which is not
+-- `fixed` for a domain.
 with recursive column_type as (
-    select a.attname::text as name, a.atttypid as oid, a.atttypid as type, false as nested
+    select a.attname::text as name, a.atttypid as oid, a.atttypid as type, false as nested, true as fixed
       from pg_catalog.pg_attribute a
      where a.attrelid = %(oid)s::pg_catalog.oid
        and a.attnum > 0
        and not a.attisdropped
      union all
-    select c.name, c.oid, case when t.typtype = 'd' then t.typbasetype else t.typelem end, c.nested or t.typtype <> 'd'
+    select c.name, c.oid, case when t.typtype = 'd' then t.typbasetype else t.typelem end, c.nested or t.typtype <> 'd',
+           c.fixed and (t.typtype <> 'd' or not c.nested)
       from column_type c
            join pg_catalog.pg_type t on t.oid = c.type
      where t.typtype = 'd'
@@ -50,7 +52,8 @@ select c.name,
        t.typtype::text,
        t.typname::text,
        n.nspname = 'pg_catalog',
-       c.nested
+       c.nested,
+       c.fixed
 from column_type c
      join pg_catalog.pg_type t on t.oid = c.type
      join pg_catalog.pg_namespace n on n.oid = t.typnamespace
