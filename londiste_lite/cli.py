@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -138,8 +139,23 @@ def build(pretty: bool | None = None) -> Any:
         else:
             module.register(app)
     command: Any = typer.main.get_command(app)
+    if pretty:
+        _write_out(command)
     command.commands = dict(sorted(command.commands.items(), key=lambda item: _place(item[0])))
     return command
+
+
+def _write_out(command: Any) -> None:
+    """Have `[node:NAME]` shown in help texts, which rich would take for its markup, and no type for a mere flag."""
+    for owner in (command, *command.params):
+        for name in ("help", "short_help", "epilog"):
+            text = getattr(owner, name, None)
+            if text:
+                setattr(owner, name, re.sub(r"(\[[a-z#/@][^[]*?])", r"\\\1", text))
+        if getattr(owner, "is_flag", False):
+            owner.metavar = ""
+    for child in getattr(command, "commands", {}).values():
+        _write_out(child)
 
 
 def _place(name: str) -> tuple[int, str]:

@@ -192,6 +192,16 @@ def test_completion__of_names_says_nothing_when_they_cannot_be_had(
         assert "".join(capsys.readouterr()).strip() == ""
 
 
+def test_help__on_a_terminal_keeps_words_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    command = cli.build(pretty=True)
+    with pytest.raises(SystemExit):
+        command.main(args=["--help"], prog_name="londiste_lite")
+    shown = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
+    for text in ("One of the [node:NAME] sections", "with a [pgqadm] INI the queues", "--kill -k Tell it to stop"):
+        assert text in shown, shown
+    assert "\\[" not in shown
+
+
 def test_odd_words__in_a_terminal_of_another_encoding() -> None:
     path = Path(sys.executable).parent / "londiste_lite"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
