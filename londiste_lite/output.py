@@ -375,12 +375,13 @@ class _BarProgress:
         with self._lock:
             if table not in self._tasks:
                 task = self._bars.add_task(f"{self._what} {_printable(table)}".strip(), total=None, done="")
-                self._tasks[table] = task, Pace(now, now)
+                self._tasks[table] = task, Pace(now, now, first_rows=rows, first_bytes=bytes)
             task, first = self._tasks[table]
-            pace = Pace(first.started, now, rows, bytes, total, total_bytes)
+            begun = (first.first_rows, first.first_bytes)
+            pace = Pace(first.started, now, rows, bytes, total, total_bytes, *begun)
             self._tasks[table] = task, pace
         part = pace.part
-        left = None if part is None else pace.seconds_left
+        left = None if part is None or part == 1 else pace.seconds_left
         shown = {"total": None} if part is None else {"total": 1.0, "completed": part}
         self._bars.update(task, done=self._text(pace, left), **shown)
 
@@ -394,7 +395,7 @@ class _BarProgress:
     @staticmethod
     def _text(pace: Pace, left: float | None) -> str:
         parts = [f"{pace.rows:,} rows", *([size_text(pace.bytes)] if pace.bytes else [])]
-        if pace.seconds >= 0.5:
+        if pace.seconds >= 0.5 and pace.rows_per_second:
             parts.append(f"{pace.rows_per_second:,.0f} rows/s")
         if left is not None:
             parts.append(f"{_clock(left)} left")

@@ -60,7 +60,10 @@ class Both:
 
 @dataclass
 class Pace:
-    """How fast one table goes, from what was told of it; `started` and `now` are seconds of one clock."""
+    """How fast one table goes, from what was told of it; `started` and `now` are seconds of one clock.
+
+    `first_rows` and `first_bytes` had been done at `started`: whoever looks on may have come late.
+    """
 
     started: float
     now: float
@@ -68,6 +71,8 @@ class Pace:
     bytes: int = 0
     total: int | None = None
     total_bytes: int = 0
+    first_rows: int = 0
+    first_bytes: int = 0
 
     @property
     def seconds(self) -> float:
@@ -75,7 +80,7 @@ class Pace:
 
     @property
     def rows_per_second(self) -> float:
-        return self.rows / self.seconds if self.seconds else 0.0
+        return (self.rows - self.first_rows) / self.seconds if self.seconds else 0.0
 
     @property
     def part(self) -> float | None:
@@ -88,7 +93,10 @@ class Pace:
     def seconds_left(self) -> float | None:
         """How long the rest takes at the pace so far; None when nobody can know."""
         part = self.part
-        return self.seconds * (1 - part) / part if part else None
+        if part is None:
+            return None
+        before = self.first_rows / self.total if self.total else self.first_bytes / self.total_bytes
+        return self.seconds * (1 - part) / (part - before) if part > before else None
 
 
 class LoggedProgress:
@@ -109,6 +117,7 @@ class LoggedProgress:
         with self._lock:
             first = self._tables.get(table)
             pace = Pace(first.started if first else now, now, rows, bytes, total, total_bytes)
+            pace.first_rows, pace.first_bytes = (first.first_rows, first.first_bytes) if first else (rows, bytes)
             self._tables[table] = pace
             if now - self._said.setdefault(table, now) < LOG_PAUSE:
                 return

@@ -29,6 +29,7 @@ class ProgressWatch:
         self._begin = begin
         self._events = goal - begin
         self._shown: set[str] = set()
+        self._copies: dict[str, copies.UnderWay] = {}
         self._look_at = time.monotonic() + LOOK_SECONDS
 
     def look(self, at: Callable[[], int]) -> None:
@@ -40,6 +41,7 @@ class ProgressWatch:
         for table, copy in copies.copies_under_way(self._subscriber, self._queue).items():
             name = f"copy of {table}"
             now.add(name)
+            self._copies[name] = copy
             self._told.update(name, copy.rows, copy.bytes, copy.total_rows, copy.total_bytes)
         done = at() - self._begin if self._events >= FEWEST_EVENTS else self._events
         if done < self._events:
@@ -55,4 +57,8 @@ class ProgressWatch:
 
     def _finish(self, names: set[str]) -> None:
         for name in names:
+            copy = self._copies.pop(name, None)
+            if copy is not None:  # the last look was before its end
+                rows, size = max(copy.rows, copy.total_rows or 0), max(copy.bytes, copy.total_bytes)
+                self._told.update(name, rows, size, copy.total_rows, copy.total_bytes)
             self._told.finish(name)

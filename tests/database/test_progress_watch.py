@@ -40,7 +40,9 @@ def test_copies_and_backlog__are_told_and_ended(subscriber_db: Database, monkeyp
     told.lines.clear()
     copies.end(subscriber_db, "q", table)
     watch.look(lambda: 5600)
-    assert sorted(told.lines) == [(BACKLOG, "done"), ("copy of public.big one", "done")]
+    copied = "copy of public.big one"
+    assert [line for line in told.lines if line[0] == copied] == [(copied, 1000, 80000, 1000, 80000), (copied, "done")]
+    assert [line for line in told.lines if line[0] == BACKLOG] == [(BACKLOG, "done")]
     told.lines.clear()
     watch.look(lambda: 5600)
     watch.end()

@@ -211,6 +211,9 @@ def test_progress__pace_by_rows_by_bytes_or_unknown() -> None:
     assert pace(0, 10, rows=100, total=400).seconds_left == 30
     assert pace(0, 10, rows=100, bytes=50, total_bytes=100).seconds_left == 10
     assert pace(0, 10, rows=100).seconds_left is None
+    late = pace(0, 10, rows=300, total=400, first_rows=200)  # who looks on from the middle sees its pace, not the past
+    assert (late.rows_per_second, late.seconds_left) == (10, 10)
+    assert pace(0, 10, rows=300, total=400, first_rows=300).seconds_left is None
     assert pace(0, 10, rows=500, total=400).part == 1  # an estimate that was too low
     assert pace(5, 5).rows_per_second == 0
     assert [progress_report.size_text(n) for n in (0, 999, 1500, 2 * 10**15)] == ["0 B", "999 B", "1.5 kB", "2000.0 TB"]
