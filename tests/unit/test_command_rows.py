@@ -34,9 +34,10 @@ def test_row__of_a_command_that_takes_a_name_has_one_that_is_not_there() -> None
         return [each.name for each in command.params if each.param_type_name == "argument"]
 
     named = {"names", "table", "tables", "queue"}
+    tried = {row.path for row in ROWS if row.unknown}
     for row in ROWS:
         # What is created is a new name.
-        if row.path != "create" and not row.alone and named & set(arguments(row.path)) and not row.unknown:
+        if row.path != "create" and not row.alone and named & set(arguments(row.path)) and row.path not in tried:
             raise AssertionError(f"{row.path}: a row with an unknown name is missing")
 
 
