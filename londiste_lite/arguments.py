@@ -126,7 +126,15 @@ def _unknown(name: str, here: Command, path: list[str], words: Sequence[_Word], 
         if word.option and word.option not in known and word.option not in ("-h", "--help"):
             return UsageError(f'no such option "{word.option}"', hint=_did_you_mean(word.option, list(known)))
     group = f' of "{" ".join(path)}"' if path else ""
+    # `resync` alone, where `subscriber resync` is meant.
+    inside = [f"{above} {name}" for above, child in here.children.items() if name in child.children]
+    if inside:
+        return UsageError(f'no such command "{name}"{group}', hint=f"Did you mean {' or '.join(map(_quoted, inside))}?")
     return UsageError(f'no such command "{name}"{group}', hint=_did_you_mean(name, list(here.children), path))
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
 
 
 def _did_you_mean(name: str, known: list[str], path: Sequence[str] = ()) -> str:

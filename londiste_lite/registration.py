@@ -62,6 +62,10 @@ def parse_name(text: str) -> QualifiedName:
         raise RegistrationError(str(error), hint="Write a name as entry or schema.entry.") from None
 
 
+MOST_NAMED = 5
+"""How many names a hint lists."""
+
+
 @dataclass(frozen=True)
 class _Among:
     """What names and globs are looked for in: `what` (table, sequence), `where` completes "there is no table .."."""
@@ -89,9 +93,16 @@ class _Among:
     def not_found(self, name: QualifiedName, hint: str | None = None) -> ObjectNotFound:
         """Return the error for a name that means nothing; `hint` is for one that nothing looks like."""
         near = nearest_name(name, self.candidates)
-        return ObjectNotFound(
-            f'there is no {self.what} "{name}" {self.where}', hint=f'Did you mean "{near}"?' if near else hint
-        )
+        told = f'Did you mean "{near}"?' if near else hint or self._there()
+        return ObjectNotFound(f'there is no {self.what} "{name}" {self.where}', hint=told)
+
+    def _there(self) -> str:
+        """Return what there is instead, as a sentence."""
+        if not self.candidates:
+            return f"There is no {self.what} {self.where}."
+        first = ", ".join(f'"{name}"' for name in self.candidates[:MOST_NAMED])
+        more = len(self.candidates) - MOST_NAMED
+        return f"There {'is' if len(self.candidates) == 1 else 'are'} {first}{f' and {more} more' if more > 0 else ''}."
 
     def find_each(self, patterns: Sequence[str]) -> tuple[list[QualifiedName], list[Outcome]]:
         """Return what the patterns mean, without repetition, and an outcome for each that means nothing."""

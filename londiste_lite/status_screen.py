@@ -50,7 +50,8 @@ def screen(
     lines += [[], *_tables(status, {c.table: c for c in copies}, width, history)]
     if status.sequences:
         behind = [s.name for s in status.sequences if s.provider_value != s.subscriber_value]
-        lines += [[], [(f"{len(status.sequences)} sequences", ""), (_behind(behind), "yellow" if behind else "green")]]
+        count = f"{len(status.sequences)} sequence{'s' if len(status.sequences) > 1 else ''}"
+        lines += [[], [(count, ""), (_behind(behind), "yellow" if behind else "green")]]
     for node in status.unknown_nodes:
         lines.append([("nobody is called ", "yellow"), (f'"{node.node}": {node.events} rows of {node.table}', "")])
     for table in status.unrouted:

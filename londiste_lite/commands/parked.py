@@ -60,6 +60,8 @@ def list_events(ctx: typer.Context, names: Names = None, keys: Keys = None, json
             ]
         )
         return
+    if not found:
+        output.message("nothing is parked")
     rows = [(str(e.table), e.key, e.operation, e.event_id, e.message or "waits behind") for e in found]
     output.table("", ("table", "key", "operation", "event", "reason"), rows)
 

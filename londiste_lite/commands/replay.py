@@ -116,7 +116,7 @@ def register(app: typer.Typer) -> None:
                     return
             running = replay_holder(subscriber, settings.consumer) is not None
         hint = "`status` shows how far it is." if running else "No replay is running: start one with `replay -d`."
-        raise WaitTimeout(f"the subscriber was not there after {timeout:g} seconds", hint=hint)
+        raise WaitTimeout(f"the subscriber had not caught up after {timeout:g} seconds", hint=hint)
 
     @app.command(epilog="Example: londiste_lite replica.ini copy")
     def copy(ctx: typer.Context) -> None:

@@ -344,7 +344,7 @@ class Session:
         """Tell whether a pause was asked for, logging each change."""
         pause = pausing.find(self.subscriber, self._settings.consumer) if paused else None
         if pause is not None and not self._resting:
-            log.info("paused by %s since %s", pause.by, pause.since)
+            log.info("paused by %s since %s", pause.by, f"{pause.since.astimezone():%Y-%m-%d %H:%M:%S}")
         elif pause is None and self._resting:
             log.info("resumed")
         self._resting = pause is not None

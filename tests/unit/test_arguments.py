@@ -99,6 +99,7 @@ def test_order__words_stay_whole() -> None:
         ("r.ini provider ad x", 'no such command "ad" of "provider"', 'Did you mean "add"?'),
         ("r.ini xyz", 'no such command "xyz"', "See `londiste_lite --help`."),
         ("r.ini provider xyz", 'no such command "xyz" of "provider"', "See `londiste_lite provider --help`."),
+        ("r.ini resync entry", 'no such command "resync"', 'Did you mean "subscriber resync"?'),
         ("r.ini --wher x provider add", 'no such option "--wher"', 'Did you mean "--where"?'),
     ],
 )

@@ -55,7 +55,7 @@ def test_screen__flow_lag_tables() -> None:
     assert "lag 0.4 s  12 events wait" in shown
     assert "public.entry" in shown
     assert "1,234,567" in shown
-    assert "1 sequences in step" in shown
+    assert "1 sequence in step" in shown
     assert "Errors" not in shown
 
 
