@@ -10,16 +10,18 @@ import contextlib
 import logging
 import platform
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from londiste_lite import __version__, event_queue, progress
+from londiste_lite import __version__, event_queue, locks, progress
 from londiste_lite.connection_watch import look_after
 from londiste_lite.db import Database, connect, hide_password
 from londiste_lite.errors import LondisteError
+from londiste_lite.nodes.lags import of_nodes
 from londiste_lite.progress import Status
+from londiste_lite.replay.observer import ReplayObserver
 from londiste_lite.table_state import TableState
 
 if TYPE_CHECKING:
@@ -50,16 +52,22 @@ class Scraped:
         return [self.queue, self.consumer, self.node or ""]
 
 
+Nodes = Callable[[], Sequence[Scraped]]
+
+
 class Metrics:
     """The figures of one replay: hears of its batches (a `ReplayObserver`) and reads the rest from the databases."""
 
-    def __init__(self, scraped: Callable[[], Scraped]) -> None:
+    def __init__(self, scraped: Callable[[], Scraped], nodes: Nodes | None = None) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self._scraped = scraped
+        self._nodes = nodes
         self._lock = threading.Lock()
         self._databases: dict[str, Database] = {}
-        self.trouble = "the replay has not begun"
+        self._troubles: dict[str, str] = {}
+        if nodes is None:
+            self._troubles[scraped().consumer] = "the replay has not begun"
         self.registry = CollectorRegistry()
         names = ["queue", "consumer", "node"]
         seconds = Histogram(
@@ -76,27 +84,32 @@ class Metrics:
         self.registry.register(self)  # a collector is what has collect() and describe()
         info.labels(__version__, platform.python_version()).set(1)
         self._seconds, self._rows, self._errors, self._working = seconds, rows, errors, working
-        working.labels(*scraped().labels).set(0)
+        for one in nodes() if nodes is not None else [scraped()]:
+            working.labels(*one.labels).set(0)
 
     # --- what the replay tells --------------------------------------------------------------------------------
 
-    def batch(self, seconds: float, rows: int) -> None:
+    def batch(self, of: Scraped, seconds: float, rows: int) -> None:
         """Count a batch."""
-        labels = self._scraped().labels
-        self._seconds.labels(*labels).observe(seconds)
-        self._rows.labels(*labels).inc(rows)
+        self._seconds.labels(*of.labels).observe(seconds)
+        self._rows.labels(*of.labels).inc(rows)
 
-    def works(self) -> None:
+    def works(self, of: Scraped) -> None:
         """Note that the replay is well."""
-        self.trouble = ""
-        self._working.labels(*self._scraped().labels).set(1)
+        self._troubles.pop(of.consumer, None)
+        self._working.labels(*of.labels).set(1)
 
-    def error(self, error: Exception) -> None:
+    def error(self, of: Scraped, error: Exception) -> None:
         """Note what stops the replay."""
-        self.trouble = hide_password(str(error))
-        labels = self._scraped().labels
-        self._errors.labels(*labels, type(error).__name__).inc()
-        self._working.labels(*labels).set(0)
+        self._troubles[of.consumer] = hide_password(str(error))
+        self._errors.labels(*of.labels, type(error).__name__).inc()
+        self._working.labels(*of.labels).set(0)
+
+    @property
+    def trouble(self) -> str:
+        """What stops the replay, empty while it works; of many nodes only what stops the last of them."""
+        troubles = list(self._troubles.values())
+        return troubles[-1] if len(troubles) >= (len(self._nodes()) if self._nodes else 1) else ""
 
     # --- what a scrape reads ----------------------------------------------------------------------------------
 
@@ -108,6 +121,9 @@ class Metrics:
         """Yield the figures that are read from the databases; `londiste_up` 0 tells that a side does not answer."""
         from prometheus_client.core import GaugeMetricFamily
 
+        if self._nodes is not None:
+            yield from self._collect_nodes(self._nodes())
+            return
         what = self._scraped()
         up = GaugeMetricFamily("londiste_up", "1 when the side answers.", labels=["queue", "consumer", "node", "side"])
         with self._lock:
@@ -128,6 +144,32 @@ class Metrics:
                 up.add_metric([*what.labels, side], float(db is not None and not db.closed))
         yield up
         yield from found
+
+    def _collect_nodes(self, nodes: Sequence[Scraped]) -> Iterator[Metric]:
+        """Yield what the providers know of their nodes; the nodes themselves are not asked."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        groups: dict[tuple[str, str], list[Scraped]] = {}
+        for node in nodes:
+            groups.setdefault((node.provider_dsn, node.queue), []).append(node)
+        up = GaugeMetricFamily("londiste_up", "1 when the side answers.", labels=["queue", "consumer", "node", "side"])
+        found: dict[str, Metric] = {}
+        with self._lock:
+            for number, members in enumerate(groups.values()):
+                what = replace(members[0], consumer=members[0].job, node=None)
+                provider = self._open(f"provider {number}", what.provider_dsn, what.job)
+                try:
+                    for family in _of_nodes(provider, what, members) if provider is not None else ():
+                        if family.name in found:
+                            found[family.name].samples += family.samples
+                        else:
+                            found[family.name] = family
+                except LondisteError as error:
+                    log.debug("metrics cannot be read: %s", error)
+                    self._close()
+                up.add_metric([*what.labels, "provider"], float(provider is not None and not provider.closed))
+        yield up
+        yield from found.values()
 
     def _open(self, side: str, dsn: str, job: str) -> Database | None:
         db = self._databases.get(side)
@@ -177,6 +219,24 @@ def _of_provider(provider: Database, what: Scraped) -> Iterator[Metric]:
         events.add_metric([*what.labels, consumer], pending)
     yield lag
     yield events
+
+
+def _of_nodes(provider: Database, what: Scraped, nodes: Sequence[Scraped]) -> Iterator[Metric]:
+    """The queue, and how far each node is behind."""
+    yield from _of_provider(provider, what)
+    newest, lags = of_nodes(provider, what.queue, [(node.consumer, node.node) for node in nodes], MOST_COUNTED)
+    last = _family("gauge", "londiste_last_tick", "Number of the queue's newest tick.")
+    last.add_metric(what.labels, float(newest))
+    ticker = _family("gauge", "londiste_ticker_alive", "1 when a ticker works on the provider.")
+    ticker.add_metric(what.labels, float(locks.ticker_holder(provider) is not None))
+    seconds = _family("gauge", "londiste_lag_seconds", "Age of the oldest event that waits for this subscriber.")
+    events = _family("gauge", "londiste_lag_events", "Events that wait for this subscriber, counted up to 100000.")
+    tick = _family("gauge", "londiste_applied_tick", "Number of the last applied tick.")
+    for node, lag in zip(nodes, lags, strict=True):
+        for family, value in ((seconds, lag.seconds), (events, lag.events), (tick, lag.tick)):
+            if value is not None:
+                family.add_metric(node.labels, float(value))
+    yield from (last, ticker, seconds, events, tick)
 
 
 def _of_status(status: Status, what: Scraped) -> Iterator[Metric]:
@@ -232,10 +292,14 @@ def _of_copies(subscriber: Database, what: Scraped) -> Iterator[Metric]:
 
 
 class MetricsService:
-    """The metrics of a replay that may be served or not: the port is set when it starts and at each reload."""
+    """The metrics of a replay that may be served or not: the port is set when it starts and at each reload.
 
-    def __init__(self, scraped: Callable[[], Scraped]) -> None:
+    `scraped` tells what is replayed; where it is many nodes, `nodes` tells which, and `scraped` what they share.
+    """
+
+    def __init__(self, scraped: Callable[[], Scraped], nodes: Nodes | None = None) -> None:
         self._scraped = scraped
+        self._nodes = nodes
         self._metrics: Metrics | None = None
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
@@ -243,17 +307,28 @@ class MetricsService:
     def batch(self, seconds: float, rows: int) -> None:
         """Count a batch."""
         if self._metrics is not None:
-            self._metrics.batch(seconds, rows)
+            self._metrics.batch(self._scraped(), seconds, rows)
 
     def works(self) -> None:
         """Note that the replay is well."""
         if self._metrics is not None:
-            self._metrics.works()
+            self._metrics.works(self._scraped())
 
     def error(self, error: Exception) -> None:
         """Note what stops the replay."""
         if self._metrics is not None:
-            self._metrics.error(error)
+            self._metrics.error(self._scraped(), error)
+
+    def of_consumer(self, consumer: str) -> ReplayObserver:
+        """Return what hears of the batches of one of the nodes."""
+        return _NodeObserver(self, consumer)
+
+    def about(self, consumer: str) -> tuple[Metrics, Scraped] | None:
+        """Return where figures of a node go, None when there are no metrics, or no such node any more."""
+        if self._metrics is None or self._nodes is None:
+            return None
+        found = next((node for node in self._nodes() if node.consumer == consumer), None)
+        return (self._metrics, found) if found is not None else None
 
     def serve(self, port: int) -> bool:
         """Serve on `port` of the loopback address from now on, not at all with 0; return whether it is served.
@@ -266,7 +341,7 @@ class MetricsService:
         if not port:
             return False
         if self._metrics is None:
-            self._metrics = Metrics(self._scraped)
+            self._metrics = Metrics(self._scraped, self._nodes)
         try:
             self._server = ThreadingHTTPServer((ADDRESS, port), _handler(self._metrics))
         except OSError as error:
@@ -292,6 +367,26 @@ class MetricsService:
             self._server = None
         if self._metrics is not None:
             self._metrics.close()
+
+
+class _NodeObserver:
+    """Hears of one node's batches, a `ReplayObserver`."""
+
+    def __init__(self, service: MetricsService, consumer: str) -> None:
+        self._service = service
+        self._consumer = consumer
+
+    def batch(self, seconds: float, rows: int) -> None:
+        if about := self._service.about(self._consumer):
+            about[0].batch(about[1], seconds, rows)
+
+    def works(self) -> None:
+        if about := self._service.about(self._consumer):
+            about[0].works(about[1])
+
+    def error(self, error: Exception) -> None:
+        if about := self._service.about(self._consumer):
+            about[0].error(about[1], error)
 
 
 def _handler(metrics: Metrics) -> type[BaseHTTPRequestHandler]:

@@ -131,7 +131,7 @@ def status(
     tick = event_queue.tick_by_id(provider, queue, at) if at is not None else None
     tables = subscribed.tables(subscriber, queue_name)
     pending, lag = (
-        _backlog(provider, queue, tick, [t.table for t in tables], node, most_counted) if tick else (None, None)
+        backlog(provider, queue, tick, [t.table for t in tables], node, most_counted) if tick else (None, None)
     )
     names = subscribed.sequences(subscriber, queue_name)
     under_way = copies_under_way(subscriber, queue_name)
@@ -177,7 +177,7 @@ def copies(subscriber: Database, queue_name: str) -> list[CopyStatus]:
     return [CopyStatus(*row) for row in rows]
 
 
-def _backlog(
+def backlog(
     provider: Database, queue: Queue, tick: Tick, tables: list[TableName], node: str | None, most: int
 ) -> tuple[int, float]:
     """Return how many events of these tables wait behind a tick (no more than `most` are counted), and the age

@@ -21,7 +21,7 @@ from londiste_lite.progress_report import ProgressReport
 from londiste_lite.pull import Pull
 from londiste_lite.relay import Relay
 from londiste_lite.replay.loop import Replay
-from londiste_lite.replay.observer import ReplayObserver
+from londiste_lite.replay.observer import Nobody, ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.stop_flag import StopFlag
 from londiste_lite.ticker import Ticker, TickerSettings
@@ -53,12 +53,19 @@ def run_nodes(
     nodes: Sequence[ReplaySettings],
     stop: StopFlag,
     read_again: Callable[[], Sequence[ReplaySettings]] | None = None,
+    observe: Callable[[str], ReplayObserver] = lambda _: Nobody(),
 ) -> None:
-    """Serve many nodes until the stop flag is set, and tick their providers while nobody else does."""
+    """Serve many nodes until the stop flag is set, and tick their providers while nobody else does.
+
+    `observe` gives what hears of the batches and errors of a consumer.
+    """
 
     def works(current: Sequence[ReplaySettings], inner: StopFlag) -> list[Callable[[], None]]:
         providers = {one.provider_dsn: TickerSettings(one.provider_dsn, one.job, quiet=True) for one in current}
-        return [lambda: serve(current, inner), *(Ticker(settings, inner).run for settings in providers.values())]
+        return [
+            lambda: serve(current, inner, observe),
+            *(Ticker(settings, inner).run for settings in providers.values()),
+        ]
 
     _run(nodes, works, stop, read_again)
 

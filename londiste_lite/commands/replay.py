@@ -42,12 +42,24 @@ def replay_settings(settings: LondisteSettings) -> ReplaySettings:
 
 def _serve(context: Context, nodes: dict[str, LondisteSettings]) -> None:
     from londiste_lite import service
+    from londiste_lite.metrics import MetricsService, Scraped  # only here, for it brings a web server
+
+    served = list(nodes.values())
+
+    def measured() -> list[Scraped]:
+        return [Scraped(n.provider_db, n.subscriber_db, n.job_name, n.queue, n.consumer, n.node) for n in served]
+
+    metrics = MetricsService(lambda: measured()[0], measured)
 
     def read() -> list[ReplaySettings]:
-        return [replay_settings(one) for one in context.nodes().values()]
+        served[:] = context.nodes().values()
+        metrics.serve(served[0].metrics_port)
+        return [replay_settings(one) for one in served]
 
     def work(stop: StopFlag) -> None:
-        service.run_nodes([replay_settings(one) for one in nodes.values()], stop, read)
+        with closing(metrics):
+            metrics.serve(served[0].metrics_port)
+            service.run_nodes([replay_settings(one) for one in served], stop, read, metrics.of_consumer)
 
     context.run_service(context.londiste(), work)
 

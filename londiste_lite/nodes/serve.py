@@ -18,6 +18,7 @@ from londiste_lite.errors import AlreadyRunning, LondisteError
 from londiste_lite.nodes.provider_pool import ProviderPool
 from londiste_lite.nodes.session import CopySlots, NodeSession
 from londiste_lite.nodes.ticks import TickCache, Watcher
+from londiste_lite.replay.observer import Nobody, ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.stop_flag import StopFlag
 
@@ -56,7 +57,10 @@ class _Node:
 class NodeGroup:
     """The nodes of one queue of one provider."""
 
-    def __init__(self, nodes: Sequence[ReplaySettings], stop: StopFlag) -> None:
+    def __init__(
+        self, nodes: Sequence[ReplaySettings], stop: StopFlag, observe: Callable[[str], ReplayObserver]
+    ) -> None:
+        self._observe = observe
         # In another order in each process, so that two that start together share the nodes.
         self._nodes = [_Node(settings) for settings in random.sample(list(nodes), len(nodes))]
         self._stop = stop
@@ -178,6 +182,7 @@ class NodeGroup:
                 lambda node=node: self._wake(node),  # type: ignore[misc]
             )
             try:
+                session.observer = self._observe(node.settings.consumer)
                 session.open()
             except AlreadyRunning as error:
                 self._close(session)
@@ -204,6 +209,7 @@ class NodeGroup:
                 node.session = None
                 self._failed(node, session, error)
             else:
+                session.observer.works()
                 node.backoff.reset()
                 node.complaint = ""
                 if session.old:
@@ -219,6 +225,7 @@ class NodeGroup:
         """Note what went wrong, close the session, and let the node wait."""
         if not self._stop.requested:
             session.note_error(error)
+            session.observer.error(error)
             if str(error) != node.complaint or time.monotonic() - node.said_at > REPEAT_SECONDS:
                 hint = f" Hint: {error.hint}" if isinstance(error, LondisteError) and error.hint else ""
                 name = node.settings.node or node.settings.consumer
@@ -240,8 +247,13 @@ class NodeGroup:
             log.debug("closing a session: %s", error)
 
 
-def serve(nodes: Sequence[ReplaySettings], stop: StopFlag) -> None:
-    """Serve all nodes until the stop flag is set; those of one queue share its connections."""
+def serve(
+    nodes: Sequence[ReplaySettings], stop: StopFlag, observe: Callable[[str], ReplayObserver] = lambda _: Nobody()
+) -> None:
+    """Serve all nodes until the stop flag is set; those of one queue share its connections.
+
+    `observe` gives what hears of the batches and errors of a consumer.
+    """
     groups: dict[tuple[str, str], list[ReplaySettings]] = {}
     for settings in nodes:
         groups.setdefault((settings.provider_dsn, settings.queue), []).append(settings)
@@ -256,7 +268,7 @@ def serve(nodes: Sequence[ReplaySettings], stop: StopFlag) -> None:
             stop.request()
 
     threads = [
-        threading.Thread(target=run, args=(NodeGroup(members, stop),), name=f"queue {number}", daemon=True)
+        threading.Thread(target=run, args=(NodeGroup(members, stop, observe),), name=f"queue {number}", daemon=True)
         for number, members in enumerate(groups.values())
     ]
     for thread in threads:
