@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from londiste_lite import event_queue, published, registration, unrouted
-from londiste_lite.errors import RegistrationError
+from londiste_lite.errors import RegistrationError, UsageError
 from londiste_lite.names import QualifiedName
 from londiste_lite.routing import given
 from londiste_lite.triggers.capture_table import Route
@@ -128,6 +128,15 @@ def test_parks__subscribers_without_a_node_get_the_row_and_nobody_is_counted(nod
     assert [(one.table, one.rows) for one in found.unrouted] == [("public.t", 1)]
     assert [one.node for one in found.unknown_nodes] == ["1"]
     event_queue.make_tick(nodes.provider, QUEUE)
+
+
+def test_parks__is_for_expressions(nodes: Nodes) -> None:
+    for column, ended in (("node", False), (None, True)):
+        with pytest.raises(UsageError, match="--node-errors goes with --node-expr"):
+            given(column, None, ended, "park")
+    nodes.provider.script("create table t (id int primary key, node text)")
+    with pytest.raises(RegistrationError, match="has no route that could fail"):
+        published.add_table(nodes.provider, QUEUE, T, parks=True)
 
 
 def pair_status(pair: Pair):  # type: ignore[no-untyped-def]

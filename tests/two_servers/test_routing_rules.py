@@ -132,6 +132,8 @@ def test_rule__that_fails_for_a_row_names_table_route_and_remedy(nodes: Nodes) -
         ) as error:
             nodes.provider.script(sql)
         assert error.value.detail == "The route is: (100 / a::int)::text"
+        assert "provider add public.t --node-expr" in (error.value.hint or "")
+        assert "--node-errors park" in (error.value.hint or "")
     assert error.value.sqlstate == "22P02"
     nodes.provider.script("alter table t rename column a to c")
     with pytest.raises(DatabaseError, match=r'the route of table "public.t" cannot be .* "a" does not exist'):
