@@ -19,7 +19,7 @@ declare
 begin
     for _one in
         select q.queue_name, c.co_name, w.tick_event_seq - a.tick_event_seq as events, p.park_events,
-               extract(epoch from clock_timestamp() - n.tick_time) as age, p.park_seconds
+               g.age, p.park_seconds
           from londiste.provider_subscriber p
           join pgq.queue q on q.queue_name = p.queue_name
           join pgq.consumer c on c.co_name = p.consumer_name
@@ -31,8 +31,18 @@ begin
          cross join lateral (
                 select t.tick_time from pgq.tick t
                  where t.tick_queue = s.sub_queue and t.tick_id > s.sub_last_tick order by t.tick_id limit 1) n
+         -- A clock that jumps must park nobody: what lies between two ticks counts as no more than an idle ticker takes.
+         cross join lateral (
+                select case when extract(epoch from clock_timestamp() - n.tick_time) > p.park_seconds then (
+                       select sum(least(greatest(extract(epoch from l.gap), 0),
+                                        greatest(300, 2 * extract(epoch from q.queue_ticker_idle_period))))
+                         from (select coalesce(lead(t.tick_time) over (order by t.tick_id), clock_timestamp())
+                                      - t.tick_time as gap
+                                 from pgq.tick t
+                                where t.tick_queue = s.sub_queue and t.tick_id > s.sub_last_tick) l)
+                       end as age) g
          where w.tick_event_seq - a.tick_event_seq > p.park_events
-            or extract(epoch from clock_timestamp() - n.tick_time) > p.park_seconds
+            or g.age > p.park_seconds
            for update of s skip locked
     loop
         queue_name := _one.queue_name;

@@ -18,7 +18,8 @@ begin
     return query
     select 'pgq.maint_rotate_tables_step1', q.queue_name
       from pgq.queue q
-     where q.queue_rotation_period <= now() - q.queue_switch_time and q.queue_switch_step2 is not null
+     where q.queue_switch_time not between now() - q.queue_rotation_period and now() + q.queue_rotation_period
+       and q.queue_switch_step2 is not null
      order by q.queue_name;
 
     -- Also when step 1 of a row above is what leaves it to do.

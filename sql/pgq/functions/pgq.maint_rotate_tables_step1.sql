@@ -27,7 +27,8 @@ begin
       into _q
       from pgq.queue q
      where q.queue_name = i_queue_name
-       and q.queue_rotation_period <= now() - q.queue_switch_time
+       -- A time in the future was written before the clock was set back; waiting for it could take for ever.
+       and q.queue_switch_time not between now() - q.queue_rotation_period and now() + q.queue_rotation_period
        and q.queue_switch_step2 is not null
        for no key update;
     if not found then

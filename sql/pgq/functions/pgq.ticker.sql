@@ -100,7 +100,8 @@ begin
         end if;
 
         _new := _seq - _last.tick_event_seq;
-        _age := now() - _last.tick_time;
+        -- A tick of the future was made before the clock was set back.
+        _age := greatest(now() - _last.tick_time, _last.tick_time - now());
         if _new > 0 then
             if _new < _q.queue_ticker_max_count and _age < _q.queue_ticker_max_lag then
                 return null;
