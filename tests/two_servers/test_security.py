@@ -185,6 +185,24 @@ def test_whole_flow__with_the_grants_of_the_page(shop: Shop, versions: tuple[int
     assert [t["state"] for t in found["tables"]] == ["ok", "ok"]
     assert found["ticker_alive"]
     assert found["replay_alive"]
+    # Comparing and mending need no more rights than replay.
+    shop.run("subscriber", "shop_owner", "update sales.entry set item = 'damaged' where id = 9")
+    shop.run(
+        "subscriber", "shop_owner", "delete from sales.entry where id = 1; insert into sales.entry values (77, 'x')"
+    )
+    (entry, line) = shop.cli.run("replica.ini", "compare", "--json", code=4).json()
+    assert (entry["missing"], entry["extra"], entry["changed"], line["equal"]) == (1, 1, 1, True)
+    assert shop.cli.run("replica.ini", "repair", "--apply", "--json").json()[0]["fixed"] == 3
+    shop.assert_equal("sales.entry")
+    # The password is in the INI only: not where the system shows processes, nor where the servers show sessions.
+    for name in ("replica.pid", "ticker.pid"):
+        pid = shop.cli.owner(name)
+        assert pid is not None
+        assert PASSWORD.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    for side in shop.servers:
+        sessions = shop.connect(side, "postgres").run("select a::text from pg_stat_activity a")
+        assert len(sessions) > 2
+        assert not [row for row in sessions if PASSWORD in str(row[0]) and "pg_stat_activity" not in str(row[0])]
 
 
 def test_replay__without_session_replication_role(shop: Shop) -> None:
