@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from londiste_lite import __version__, arguments, commands, completion, daemon, output
+from londiste_lite import __version__, arguments, commands, completion, daemon, output, signals
 from londiste_lite.arguments import Command
 from londiste_lite.context import Context
 from londiste_lite.error_boundary import error_boundary
@@ -184,7 +184,7 @@ def main(argv: Sequence[str] | None = None, program: str | None = None) -> None:
         # A name that the terminal's encoding lacks is shown escaped rather than ending the program.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    with error_boundary():
+    with error_boundary(), signals.cancel_on_interrupt():
         command = build()
         completing = any(name.endswith("_COMPLETE") and name.startswith("_") for name in os.environ)
         words = given if completing else arguments.order(given, describe(command))

@@ -12,6 +12,7 @@ import re
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -83,6 +84,7 @@ LAST_SECONDS = 2.0
 _opening: list[Callable[[], object]] = []
 _opening_lock = threading.Lock()
 _stopping = threading.Event()
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
 
 # Server processes of connections that this process lost, by DSN. The server may not know yet, and its session may hold
 # locks that the next one needs, so the next connection ends them first.
@@ -162,6 +164,8 @@ class Database:
         # A second descriptor of the TCP socket, so that another thread may look at it, or end it, at any moment.
         local = str(raw.info.host or "/").startswith(("/", "@"))
         self.socket = None if local else socket.socket(fileno=os.dup(raw.fileno()))
+        with _opening_lock:
+            _databases.add(self)
 
     @property
     def server_version(self) -> int:
@@ -582,6 +586,14 @@ def stop_connecting() -> None:
         waiting = list(_opening)
     for action in waiting:
         action()
+
+
+def cancel_all() -> None:
+    """Cancel the statements that this process waits for. Callable from any thread, never raises."""
+    with _opening_lock:
+        waiting = [database for database in _databases if database.waiting_since is not None]
+    for database in waiting:
+        database.cancel()
 
 
 def go_on_connecting() -> None:

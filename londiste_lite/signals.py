@@ -15,6 +15,7 @@ from londiste_lite.stop_flag import StopFlag
 
 log = logging.getLogger(__name__)
 
+_END = 0  # the number of no signal
 _WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -41,6 +42,37 @@ def stop_on_signals(stop: StopFlag, on_reload: Callable[[], None] | None = None)
             signal.signal(number, handler)
         os.close(writing)
         watcher.join(5.0)
+
+
+@contextlib.contextmanager
+def cancel_on_interrupt() -> Iterator[None]:
+    """During the block, Ctrl-C cancels the statements that the process waits for. Main thread only.
+
+    The interpreter raises KeyboardInterrupt only when the driver has come back from the server, however long that is.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def watch() -> None:
+        with os.fdopen(reading, "rb", buffering=0) as pipe:
+            while numbers := pipe.read(64):
+                if signal.SIGINT in numbers:
+                    db.cancel_all()
+                if _END in numbers:
+                    return
+
+    watcher = threading.Thread(target=watch, name="interrupts", daemon=True)
+    watcher.start()
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        # Said, not shown by closing: a daemon that this process forked holds the pipe open, too.
+        with contextlib.suppress(OSError):
+            os.write(writing, bytes([_END]))
+        os.close(writing)
+        watcher.join(1.0)
 
 
 def _ignore(number: int, frame: object) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.fixtures.cli import Site, alive, until
+from tests.fixtures.cli import BIN, Site, alive, until
 from tests.fixtures.in_process import Call
 from tests.fixtures.proxy import proxy_to
 
@@ -327,3 +328,28 @@ def test_copy__finishes_what_is_due_with_and_without_a_replay(site: Site, call: 
     run("subscriber", "resync", "entry")
     until(lambda: site.subscriber.run("select 1 from londiste.subscriber_table where error is not null"), "the failure")
     assert "public.entry: " in run("copy", code=1)
+
+
+def test_interrupt__cancels_the_statement_of_a_command(site: Site) -> None:
+    def count() -> int:
+        sql = "select count(*) from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'"
+        return int(site.provider.run(sql)[0][0])
+
+    command = [str(BIN / "londiste_lite"), "replica.ini", "provider", "execute", "--sql", "select pg_sleep(600)"]
+    waiting = subprocess.Popen(
+        command,
+        cwd=site.cli.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A test run in the background of a shell ignores SIGINT, and its children would, too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+    try:
+        until(count, "the statement is at work")
+        waiting.send_signal(signal.SIGINT)
+        _, said = waiting.communicate(timeout=60)
+    finally:
+        waiting.kill()
+        waiting.wait()
+    assert (waiting.returncode, said.decode()) == (130, "interrupted\n")
+    until(lambda: not count(), "the server has ended it")
