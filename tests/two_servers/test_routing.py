@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -94,6 +95,23 @@ def test_route__expression_that_looks_elsewhere(nodes: Nodes) -> None:
     nodes.provider.script("insert into t values (1, 'n'), (2, 's'), (3, 'unknown')")
     nodes.replay()
     assert (nodes.keys("1"), nodes.keys("2")) == ([1, 3], [2, 3])
+
+
+@pytest.mark.parametrize("parks", [False, True])
+def test_route__lookup_that_names_the_table_in_a_copy_of_partitions_in_ranges(nodes: Nodes, parks: bool) -> None:
+    ddl = """create table t (id int primary key, a text) partition by range (id);
+             create table p1 partition of t for values from (0) to (1000);
+             create table p2 partition of t for values from (1000) to (9000)"""
+    nodes.provider.script(
+        f"create table place (a text primary key, node text); insert into place values ('x', '1'), ('y', '2'); {ddl};"
+        "insert into t select i, case i % 2 when 0 then 'x' else 'y' end from generate_series(1, 4000) i; analyze t"
+    )
+    route = GivenRoute(Route("expr", "(select p.node from public.place p where p.a = t.a)", parks))
+    succeed(registration.publish(nodes.provider, QUEUE, ["t"], key=None, route=route, lock_timeout=10))
+    nodes.subscribe("1", ddl, "t")
+    nodes.settings["1"] = replace(nodes.settings["1"], copy_range_bytes=32768)
+    nodes.replay("1")
+    assert nodes.keys("1") == list(range(2, 4001, 2))
 
 
 def test_route__truncate_empties_every_node(nodes: Nodes) -> None:
