@@ -41,6 +41,16 @@ class _Watched:
     traffic: tuple[int, int] | None = None
     since: float = 0.0
     strikes: int = 0
+    misses: int = 0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the server says of a session, None where it does not tell; `seconds` is how long it has been so."""
+
+    state: str | None
+    waits_for: str | None
+    seconds: float | None = None
 
 
 class ConnectionWatch:
@@ -82,7 +92,7 @@ class ConnectionWatch:
         now = time.monotonic()
         began, traffic = db.waiting_since, _traffic(db)
         if began is None or traffic != seen.traffic or _unread(db):
-            seen.traffic, seen.since, seen.strikes = traffic, now, 0
+            seen.traffic, seen.since, seen.strikes, seen.misses = traffic, now, 0, 0
             return
         if now - max(began, seen.since) < SILENCE:
             return
@@ -111,9 +121,14 @@ class ConnectionWatch:
             return ""
         seen.strikes = 0
         try:
-            sql = f"select state, wait_event_type from pg_catalog.pg_stat_activity a where {BACKEND} = %s"
+            since = "extract(epoch from pg_catalog.clock_timestamp() - a.state_change)::float8"
+            sql = f"select a.state, a.wait_event_type, {since} from pg_catalog.pg_stat_activity a where {BACKEND} = %s"
             found = second.run(sql, [db.backend])
-            return verdict(found[0] if found else None, known=known)
+            if found:
+                return verdict(Seen(*found[0]), known=known)
+            # Its end may be on the way to here: only the second look counts.
+            seen.misses += 1
+            return "the server has no such session any more" if seen.misses > 1 else ""
         except LondisteError as error:
             log.debug("%s: the session cannot be looked at: %s", db.label, error)
             return ""
@@ -121,18 +136,15 @@ class ConnectionWatch:
             second.close()
 
 
-def verdict(session: tuple[str | None, str | None] | None, *, known: bool) -> str:
+def verdict(session: Seen, *, known: bool) -> str:
     """Return why a connection that waits in silence is dead, empty when it may live.
 
-    `session` is state and wait event type of the server's session, None when there is none; `known` tells that it is
-    known that no bytes move.
+    `known` tells that it is known that no bytes move.
     """
-    if session is None:
-        return "the server has no such session any more"
-    state, waits_for = session
-    if state is not None and state.startswith("idle"):
+    # An answer of this moment is still on its way.
+    if session.state is not None and session.state.startswith("idle") and (session.seconds or 0.0) >= SILENCE:
         return "the server has answered long ago"
-    if state == "active" and waits_for == "Client" and known:
+    if session.state == "active" and session.waits_for == "Client" and known:
         return "the server waits for this side"
     return ""
 

@@ -1,6 +1,6 @@
-"""Connections to PostgreSQL: opened in one place, pinned to known settings, errors translated by SQLSTATE.
+"""Connections to PostgreSQL: pinned to known settings, errors translated by SQLSTATE.
 
-The only module that imports psycopg2. Everybody above speaks of `Database` and of named statements (`sqlfiles`).
+Everybody above speaks of `Database` and of named statements (`sqlfiles`).
 """
 
 from __future__ import annotations
@@ -8,22 +8,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import psycopg2
 import psycopg2.extensions
-import psycopg2.extras
 
-from londiste_lite import sqlfiles
+from londiste_lite import driver, sqlfiles
+from londiste_lite.dsn import describe, hide_password
 from londiste_lite.errors import (
     ConnectionLost,
-    ConnectionRefused,
     DatabaseError,
     LockNotGranted,
     PrivilegeMissing,
@@ -61,15 +59,6 @@ PINNED = {
 # Since PostgreSQL 14: also while a statement runs.
 _PINNED_14 = {"client_connection_check_interval": "10s"}
 
-_KEEPALIVES: dict[str, int] = {
-    "keepalives": 1,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30000,
-    "connect_timeout": 15,
-}
-
 # Seconds that a request to cancel may take: it needs a connection of its own, which may hang like the first.
 CANCEL_SECONDS = 5
 
@@ -78,13 +67,9 @@ Row = tuple[Any, ...]
 # What tells a server process from every other, for numbers are used again: its number and when it began.
 BACKEND = "a.pid::text || ' ' || (extract(epoch from a.backend_start) * 1000000)::int8::text"
 
-# Seconds that a server has to answer to a new connection once the process was told to stop.
-LAST_SECONDS = 2.0
-# What ends the waits of connections that are being opened, and whether they are to be ended.
-_opening: list[Callable[[], object]] = []
-_opening_lock = threading.Lock()
-_stopping = threading.Event()
+# All connections of this process, to be cancelled together.
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_databases_lock = threading.Lock()
 
 # Server processes of connections that this process lost, by DSN. The server may not know yet, and its session may hold
 # locks that the next one needs, so the next connection ends them first.
@@ -99,12 +84,6 @@ class Readable(Protocol):
 
 class Writable(Protocol):
     def write(self, data: bytes, /) -> object: ...
-
-
-def hide_password(text: str) -> str:
-    """Return `text` with anything that looks like a password in a DSN replaced by `***`."""
-    text = re.sub(r"(?i)((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", r"\1***", text)
-    return re.sub(r"(\w+://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
 
 
 def translate(error: psycopg2.Error, where: str = "") -> DatabaseError | SchemaError:
@@ -164,7 +143,7 @@ class Database:
         # A second descriptor of the TCP socket, so that another thread may look at it, or end it, at any moment.
         local = str(raw.info.host or "/").startswith(("/", "@"))
         self.socket = None if local else socket.socket(fileno=os.dup(raw.fileno()))
-        with _opening_lock:
+        with _databases_lock:
             _databases.add(self)
 
     @property
@@ -497,23 +476,12 @@ def connect(
     cannot be reached, SchemaError when it is older than PostgreSQL 13, and
     ConfigError-like DatabaseError for a DSN that libpq cannot read.
     """
-    try:
-        given = psycopg2.extensions.parse_dsn(dsn)
-    except psycopg2.ProgrammingError as error:
-        raise DatabaseError(f"not a connection string: {hide_password(str(error).strip())}") from error
-    defaults = {key: value for key, value in _KEEPALIVES.items() if key not in given}
-    options: dict[str, Any] = {"application_name": f"londiste:{job}:{role}"[:63], **defaults}
-    if timeout is not None:
-        options["connect_timeout"] = timeout
-    try:
-        raw = _open(dsn, options)
-    except psycopg2.OperationalError as error:
-        text = hide_password(" ".join(str(error).split())).rstrip(".")
-        raise ConnectionRefused(f"cannot connect to {describe(dsn)}: {text}") from error
+    more: dict[str, Any] = {} if timeout is None else {"connect_timeout": timeout}
+    raw = driver.open_connection(dsn, f"londiste:{job}:{role}", **more)
     raw.autocommit = True
     database = Database(raw, describe(dsn), dsn)
     try:
-        with _given_up_by(lambda: database.give_up("it did not answer before this process was told to stop")):
+        with driver.given_up_by(lambda: database.give_up("it did not answer before this process was told to stop")):
             _pin(database, settings)
         _end_lost(database)
     except BaseException:
@@ -537,105 +505,12 @@ def _pin(database: Database, settings: Mapping[str, str] | None) -> None:
     database.backend = str(found[0][0])
 
 
-def _open(dsn: str, options: Mapping[str, Any]) -> Any:
-    """Connect, so that Ctrl-C in the main thread and `stop_connecting` end the wait for a server that does not answer.
-
-    The driver comes back only at its time-out, so it waits in a thread of its own, which is left behind.
-    """
-    found: list[Any] = []
-    failed: list[BaseException] = []
-    ended = threading.Event()
-
-    def work() -> None:
-        try:
-            found.append(psycopg2.connect(dsn, **options))
-        except BaseException as error:
-            failed.append(error)
-        finally:
-            ended.set()
-
-    with _given_up_by(ended.set):
-        threading.Thread(target=work, name="connect", daemon=True).start()
-        ended.wait(LAST_SECONDS if _stopping.is_set() else None)
-    if failed:
-        raise failed[0]
-    if not found:
-        raise psycopg2.OperationalError("it did not answer before this process was told to stop")
-    return found[0]
-
-
-@contextlib.contextmanager
-def _given_up_by(action: Callable[[], object]) -> Iterator[None]:
-    """During the block, `stop_connecting` calls `action`."""
-    with _opening_lock:
-        _opening.append(action)
-    try:
-        yield
-    finally:
-        with _opening_lock:
-            _opening.remove(action)
-
-
-def stop_connecting() -> None:
-    """End every wait for a server that does not answer to a new connection, for the process is to end.
-
-    Those that begin later have LAST_SECONDS, until `go_on_connecting`. Callable from any thread, never raises.
-    """
-    _stopping.set()
-    with _opening_lock:
-        waiting = list(_opening)
-    for action in waiting:
-        action()
-
-
 def cancel_all() -> None:
     """Cancel the statements that this process waits for. Callable from any thread, never raises."""
-    with _opening_lock:
+    with _databases_lock:
         waiting = [database for database in _databases if database.waiting_since is not None]
     for database in waiting:
         database.cancel()
-
-
-def go_on_connecting() -> None:
-    """Let new connections wait again."""
-    _stopping.clear()
-
-
-DriverError = psycopg2.Error
-"""What a script's own statements raise; `translate` makes our exception of it."""
-
-
-def connect_plain(dsn: str, *, job: str, role: str, autocommit: bool = False) -> Any:
-    """Open a connection for a user's own code: the driver's, with the database's own settings.
-
-    Rows have their fields by number and by name. Raises ConnectionRefused and DatabaseError as `connect` does.
-    """
-    try:
-        given = psycopg2.extensions.parse_dsn(dsn)
-    except psycopg2.ProgrammingError as error:
-        raise DatabaseError(f"not a connection string: {hide_password(str(error).strip())}") from error
-    options: dict[str, Any] = {key: value for key, value in _KEEPALIVES.items() if key not in given}
-    options["application_name"] = given.get("application_name", f"londiste:{job}:{role}"[:63])
-    try:
-        raw = psycopg2.connect(dsn, cursor_factory=psycopg2.extras.DictCursor, **options)
-    except psycopg2.OperationalError as error:
-        text = hide_password(" ".join(str(error).split())).rstrip(".")
-        raise ConnectionRefused(f"cannot connect to {describe(dsn)}: {text}") from error
-    raw.set_client_encoding("UTF8")
-    raw.autocommit = autocommit
-    return raw
-
-
-def close_plain(connection: Any) -> None:
-    """Close a connection of `connect_plain`; never raises."""
-    with contextlib.suppress(psycopg2.Error):
-        connection.close()
-
-
-def cancel_plain(connection: Any) -> None:
-    """Cancel the statement under way on a connection of `connect_plain`, from any thread; never raises."""
-    with contextlib.suppress(psycopg2.Error):
-        connection.cancel()
 
 
 def _end_lost(database: Database) -> None:
@@ -654,25 +529,3 @@ def _end_lost(database: Database) -> None:
     else:
         if ended:
             log.info("%s: ended %d sessions of connections that were lost", database.label, len(ended))
-
-
-def dsn_problem(dsn: str) -> str | None:
-    """Return why libpq cannot read `dsn`, None when it can; nothing of a password is in the answer."""
-    try:
-        psycopg2.extensions.parse_dsn(dsn)
-    except psycopg2.ProgrammingError as error:
-        # A password with spaces and no quotes is taken apart by libpq, and its pieces would be in the reason.
-        secret = "password" in dsn.lower() or re.match(r"\w+://[^/@]*:[^/@]*@", dsn)
-        return "check its spelling and quotes" if secret else str(error).strip().removeprefix("invalid dsn: ")
-    return None
-
-
-def describe(dsn: str) -> str:
-    """Return where `dsn` points, for messages: host, port and database, never user secrets."""
-    try:
-        parts = psycopg2.extensions.parse_dsn(dsn)
-    except psycopg2.ProgrammingError:
-        return "the database"
-    host = parts.get("host") or parts.get("hostaddr") or "local socket"
-    port = f":{parts['port']}" if parts.get("port") else ""
-    return f'database "{parts.get("dbname") or parts.get("user") or "default"}" at {host}{port}'

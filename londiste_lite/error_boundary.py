@@ -97,7 +97,7 @@ def _show_bug(error: BaseException) -> None:
 
 
 def _write_crash_file(error: BaseException) -> Path:
-    from londiste_lite.db import hide_password
+    from londiste_lite.dsn import hide_password
 
     text = f"londiste_lite {__version__}, arguments {sys.argv[1:]}\n" + "".join(traceback.format_exception(error))
     path = Path(tempfile.gettempdir()) / "londiste_lite-crash.log"

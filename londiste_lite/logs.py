@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from londiste_lite.config import Note, Settings
-from londiste_lite.db import hide_password
+from londiste_lite.dsn import hide_password
 from londiste_lite.errors import ConfigError
 
 FORMAT = "%(asctime)s %(process)d %(levelname)s %(message)s"

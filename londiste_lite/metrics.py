@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from londiste_lite import __version__, event_queue, locks, progress
 from londiste_lite.connection_watch import look_after
-from londiste_lite.db import Database, connect, hide_password
+from londiste_lite.db import Database, connect
+from londiste_lite.dsn import hide_password
 from londiste_lite.errors import LondisteError
 from londiste_lite.nodes.lags import of_nodes
 from londiste_lite.progress import Status

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from londiste_lite import db
+from londiste_lite.dsn import dsn_problem
 from londiste_lite.options import Option
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?|[+-]?\.[0-9]+")
@@ -128,7 +128,7 @@ def _dsn(option: Option, text: str) -> Value:
     # The value is not shown: it may hold a password.
     if text and not text.startswith(("postgresql://", "postgres://")) and not _KEYWORD_DSN.match(text):
         raise BadValue('expected keywords such as "dbname=shop host=db1" or a postgresql:// URI')
-    reason = db.dsn_problem(text) if text else None
+    reason = dsn_problem(text) if text else None
     if reason is not None:
         raise BadValue(f"not a connection string: {reason}")
     return text

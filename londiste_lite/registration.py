@@ -104,6 +104,10 @@ class _Among:
         more = len(self.candidates) - MOST_NAMED
         return f"There {'is' if len(self.candidates) == 1 else 'are'} {first}{f' and {more} more' if more > 0 else ''}."
 
+    def expand(self, patterns: Sequence[str]) -> list[QualifiedName]:
+        """Return what the patterns mean, without repetition. Raises ObjectNotFound for the first that means nothing."""
+        return list(dict.fromkeys(name for pattern in patterns for name in self.find(pattern)))
+
     def find_each(self, patterns: Sequence[str]) -> tuple[list[QualifiedName], list[Outcome]]:
         """Return what the patterns mean, without repetition, and an outcome for each that means nothing."""
         names: dict[QualifiedName, None] = {}
@@ -121,8 +125,17 @@ def expand(patterns: Sequence[str], candidates: Sequence[QualifiedName], what: s
 
     Raises ObjectNotFound, with the nearest name, for the first that means nothing.
     """
-    among = _Among(candidates, what, where)
-    return list(dict.fromkeys(name for pattern in patterns for name in among.find(pattern)))
+    return _Among(candidates, what, where).expand(patterns)
+
+
+def expand_subscribed(subscriber: Database, queue: str, patterns: Sequence[str] | None) -> list[TableName]:
+    """Return the subscribed tables that names and globs mean, all of them without any. Raises ObjectNotFound."""
+    names = [t.table for t in subscribed.tables(subscriber, queue)]
+    return _among_subscribed(names, queue).expand(patterns) if patterns else names
+
+
+def _among_subscribed(names: Sequence[TableName], queue: str) -> _Among:
+    return _Among(names, "table", f'subscribed from queue "{queue}"')
 
 
 def _each(names: Sequence[QualifiedName], act: Callable[[QualifiedName], Outcome]) -> list[Outcome]:
@@ -274,8 +287,7 @@ def unsubscribe(
 ) -> list[Outcome]:
     """End the subscription of tables; their rows stay, and indexes that a copy dropped are made again."""
     locals_of = {t.table: t.local for t in subscribed.tables(subscriber, queue)}
-    candidates = list(locals_of)
-    names, failed = _Among(candidates, "table", f'subscribed from queue "{queue}"').find_each(patterns)
+    names, failed = _among_subscribed(list(locals_of), queue).find_each(patterns)
 
     def act(name: TableName) -> Outcome:
         subscribed.remove_table(subscriber, queue, name)
@@ -307,8 +319,7 @@ def resync(
     """
     stored = {t.table: t for t in subscribed.tables(subscriber, queue)}
     in_part = {name for name, one in copies.copies_asked_for(subscriber, queue).items() if one.condition is not None}
-    candidates = list(stored)
-    names, failed = _Among(candidates, "table", f'subscribed from queue "{queue}"').find_each(patterns)
+    names, failed = _among_subscribed(list(stored), queue).find_each(patterns)
 
     def act(name: TableName) -> Outcome:
         if request is not None and request.condition is not None:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from londiste_lite import db
+from londiste_lite import db, driver
 from londiste_lite.stop_flag import StopFlag
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def stop_on_signals(stop: StopFlag, on_reload: Callable[[], None] | None = None)
     try:
         yield
     finally:
-        db.go_on_connecting()
+        driver.go_on_connecting()
         signal.set_wakeup_fd(woken_before)
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -98,9 +98,9 @@ def _act(number: int, stop: StopFlag, on_reload: Callable[[], None] | None) -> N
     elif number == signal.SIGINT and not stop.requested:
         log.info("got SIGINT, stopping after the current batch (a second one stops at once)")
         stop.request(reason="SIGINT")
-        db.stop_connecting()
+        driver.stop_connecting()
     elif number in (signal.SIGINT, signal.SIGTERM):
         name = signal.Signals(number).name
         log.info("got %s, stopping at once", name)
         stop.request(at_once=True, reason=name)
-        db.stop_connecting()
+        driver.stop_connecting()

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from londiste_lite import claims, event_queue, events, parked, published, registration, structure
-from londiste_lite.db import Database, describe
+from londiste_lite.db import Database
+from londiste_lite.dsn import describe
 from londiste_lite.errors import ConnectionLost, DatabaseError, ObjectNotFound, RegistrationError
 from londiste_lite.event_queue import Queue
 from londiste_lite.names import QualifiedName, TableName, nearest_name, quote_ident, quote_literal

@@ -8,6 +8,7 @@ import typer
 
 from londiste_lite import completion, output
 from londiste_lite.context import Context
+from londiste_lite.engine_settings import engine_settings
 from londiste_lite.errors import DifferencesFound, LondisteError
 
 if TYPE_CHECKING:
@@ -30,13 +31,13 @@ def register(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Compare tables at one moment of both sides, while replay runs and users write; exit code 4 if they differ."""
-        from londiste_lite.compare.run import compare, settings_of
+        from londiste_lite.compare.run import compare
 
         context: Context = ctx.obj
         settings = context.londiste()
         with output.progress("compare") as told:
             found = context.run(
-                lambda stop: list(compare(settings_of(settings), tables or [], settings.compare_sql, stop, told))
+                lambda stop: list(compare(engine_settings(settings), tables or [], settings.compare_sql, stop, told))
             )
         _show(found, json)
 

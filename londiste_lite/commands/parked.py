@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from londiste_lite import completion, output, parked, registration, subscribed
-from londiste_lite.config import LondisteSettings
-from londiste_lite.db import Database
+from londiste_lite import completion, output, parked, registration
+from londiste_lite.engine_settings import engine_settings
 from londiste_lite.errors import RegistrationError, ReplayError
-from londiste_lite.names import TableName
 from londiste_lite.replay import retry as retrying
-from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.sides import opened
 
 app = typer.Typer(
@@ -43,7 +41,7 @@ def list_events(ctx: typer.Context, names: Names = None, keys: Keys = None, json
     """List parked events in their order: table, key, operation, event, and why the first of each key was refused."""
     settings = ctx.obj.londiste()
     with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
-        found = parked.events(db, settings.queue, _tables(db, settings, names), keys)
+        found = parked.events(db, settings.queue, registration.expand_subscribed(db, settings.queue, names), keys)
     if json:
         output.json(
             [
@@ -71,8 +69,8 @@ def retry(ctx: typer.Context, names: Names = None, keys: Keys = None, json: Json
     """Apply parked events in their order; what is refused again goes on waiting (exit code 1)."""
     settings = ctx.obj.londiste()
     with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
-        tables = _tables(db, settings, names)
-    done = retrying.retry(_replay_settings(settings), tables, keys)
+        tables = registration.expand_subscribed(db, settings.queue, names)
+    done = retrying.retry(replace(engine_settings(settings), on_error="park"), tables, keys)
     if json:
         output.json({"applied": done.applied, "remaining": done.remaining})
     else:
@@ -97,7 +95,7 @@ def drop(
     if not names and not everything:
         raise RegistrationError("no table named", hint="Name tables whose parked events to discard, or say --all.")
     with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
-        tables = _tables(db, settings, names or [registration.EVERYTHING]) or []
+        tables = registration.expand_subscribed(db, settings.queue, names)
         done = retrying.drop(db, settings.queue, tables, keys)
     if json:
         output.json([{"table": str(d.table), "key": d.key, "operation": d.operation, "events": d.events} for d in done])
@@ -105,24 +103,3 @@ def drop(
     if not done:
         output.message("nothing is parked there")
     output.lines(f"{d.table}, key {d.key}: {d.events} events discarded; {_LEFT[d.operation]}" for d in done)
-
-
-def _tables(db: Database, settings: LondisteSettings, names: list[str] | None) -> list[TableName] | None:
-    """Return the subscribed tables that `names` mean, None for all. Raises ObjectNotFound."""
-    if not names:
-        return None
-    candidates = [t.table for t in subscribed.tables(db, settings.queue)]
-    return registration.expand(names, candidates, "table", f'subscribed from queue "{settings.queue}"')
-
-
-def _replay_settings(settings: LondisteSettings) -> ReplaySettings:
-    return ReplaySettings(
-        provider_dsn=settings.provider_db,
-        subscriber_dsn=settings.subscriber_db,
-        queue=settings.queue,
-        consumer=settings.consumer,
-        job=settings.job_name,
-        node=settings.node,
-        apply=settings.apply,
-        on_error="park",
-    )

@@ -9,6 +9,7 @@ import typer
 
 from londiste_lite import completion, output
 from londiste_lite.context import Context
+from londiste_lite.engine_settings import engine_settings
 from londiste_lite.errors import DifferencesFound, LondisteError, UsageError
 from londiste_lite.names import TableName
 
@@ -38,13 +39,12 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Print the SQL that gives the subscriber the provider's rows; --apply runs it, beside a running replay."""
         from londiste_lite.compare.repair import Repair, repair
-        from londiste_lite.compare.run import settings_of
 
         context: Context = ctx.obj
         settings = context.londiste()
         if apply and dry_run:
             raise UsageError("--apply and --dry-run exclude each other")
-        engine = settings_of(settings)
+        engine = engine_settings(settings)
         with output.progress("repair") as told:
             found = context.run(lambda stop: list(repair(engine, tables or [], stop, told, apply=apply)))
         done = [each for each in found if isinstance(each, Repair)]

@@ -10,34 +10,13 @@ import typer
 from londiste_lite import event_queue, output, progress, registration, subscribed
 from londiste_lite.config import LondisteSettings
 from londiste_lite.context import Context
+from londiste_lite.engine_settings import engine_settings
 from londiste_lite.errors import RegistrationError, UsageError, WaitTimeout
 from londiste_lite.locks import replay_holder
 from londiste_lite.replay import position
 from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.sides import both, opened
 from londiste_lite.stop_flag import StopFlag
-
-
-def replay_settings(settings: LondisteSettings) -> ReplaySettings:
-    """Return what the engine needs of an INI's settings."""
-    return ReplaySettings(
-        provider_dsn=settings.provider_db,
-        subscriber_dsn=settings.subscriber_db,
-        queue=settings.queue,
-        consumer=settings.consumer,
-        job=settings.job_name,
-        node=settings.node,
-        apply=settings.apply,
-        on_error=settings.on_error,
-        loop_delay=settings.loop_delay,
-        lock_timeout=settings.lock_timeout,
-        connection_lifetime=settings.connection_lifetime,
-        parallel_copies=settings.parallel_copies,
-        copy_jobs=settings.copy_jobs,
-        max_batch_rows=settings.max_batch_rows,
-        park_events=settings.park_after.events if settings.park_after else None,
-        park_seconds=settings.park_after.seconds if settings.park_after else None,
-    )
 
 
 def _serve(context: Context, nodes: dict[str, LondisteSettings]) -> None:
@@ -54,12 +33,12 @@ def _serve(context: Context, nodes: dict[str, LondisteSettings]) -> None:
     def read() -> list[ReplaySettings]:
         served[:] = context.nodes().values()
         metrics.serve(served[0].metrics_port)
-        return [replay_settings(one) for one in served]
+        return [engine_settings(one) for one in served]
 
     def work(stop: StopFlag) -> None:
         with closing(metrics):
             metrics.serve(served[0].metrics_port)
-            service.run_nodes([replay_settings(one) for one in served], stop, read, metrics.of_consumer)
+            service.run_nodes([engine_settings(one) for one in served], stop, read, metrics.of_consumer)
 
     context.run_service(context.londiste(), work)
 
@@ -90,7 +69,7 @@ def register(app: typer.Typer) -> None:
                     "--once cannot run in the background", hint="Leave out -d, or --once for a replay that goes on."
                 )
             with output.progress("") as told:
-                context.run(lambda stop: service.run_once(replay_settings(settings), stop, told))
+                context.run(lambda stop: service.run_once(engine_settings(settings), stop, told))
             return
 
         from londiste_lite.metrics import MetricsService, Scraped  # only here, for it brings a web server
@@ -103,12 +82,12 @@ def register(app: typer.Typer) -> None:
 
         def read_again() -> ReplaySettings:
             metrics.serve(context.londiste().metrics_port)
-            return replay_settings(context.londiste())
+            return engine_settings(context.londiste())
 
         def work(stop: StopFlag) -> None:
             with closing(metrics):
                 metrics.serve(settings.metrics_port)
-                service.run_replay(replay_settings(settings), stop, read_again, metrics)
+                service.run_replay(engine_settings(settings), stop, read_again, metrics)
 
         context.run_service(settings, work)
 
@@ -145,7 +124,7 @@ def register(app: typer.Typer) -> None:
                 whose = (subscriber, settings.queue, settings.consumer)
                 count = context.run(lambda stop: progress.wait_for_copies(*whose, stop, told))
                 if count is None:
-                    context.run(lambda stop: service.run_once(replay_settings(settings), stop, told))
+                    context.run(lambda stop: service.run_once(engine_settings(settings), stop, told))
                     count = len(subscribed.tables(subscriber, settings.queue))
         output.message(
             f"{count} table{' is' if count == 1 else 's are'} in sync" if count else "no tables are subscribed"

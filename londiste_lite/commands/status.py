@@ -11,7 +11,7 @@ import typer
 from londiste_lite import output, progress, queue_admin, status_screen
 from londiste_lite.config import LondisteSettings, QueueSettings
 from londiste_lite.context import Context
-from londiste_lite.db import describe
+from londiste_lite.dsn import describe
 from londiste_lite.errors import LondisteError, UsageError
 from londiste_lite.progress import Status
 from londiste_lite.queue_admin import DatabaseStatus

@@ -12,12 +12,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from londiste_lite import subscribed
+from londiste_lite import registration, subscribed
 from londiste_lite.compare import checksums, fixes
 from londiste_lite.compare.differences import CHANGED, EXTRA, MISSING, Difference, Key
 from londiste_lite.compare.fixes import Fix, TargetRow, Values
 from londiste_lite.compare.moment import Moment, NotComparable, Sides
-from londiste_lite.compare.run import Comparing, Comparison, Failed, choose_tables
+from londiste_lite.compare.run import Comparing, Comparison, Failed
 from londiste_lite.compare.shape import Shape
 from londiste_lite.db import Database
 from londiste_lite.errors import ConnectionLost, DatabaseError, LondisteError, StopRequested
@@ -72,7 +72,7 @@ def repair(
         comparing = Comparing(sides, stop, told)
         repairing = Repairing(comparing, settings, stop)
         stack.callback(repairing.close)
-        for table in choose_tables(sides.control, settings.queue, patterns):
+        for table in registration.expand_subscribed(sides.control, settings.queue, patterns):
             try:
                 every = comparing.differences(table)
                 found = [each for each in every if not each.parked]

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from londiste_lite import parked, published, registration, structure, subscribed
+from londiste_lite import parked, published, registration, structure
 from londiste_lite.compare import checksums
 from londiste_lite.compare.checksums import Hashing
 from londiste_lite.compare.differences import (
@@ -21,7 +21,6 @@ from londiste_lite.compare.differences import (
 )
 from londiste_lite.compare.moment import Moment, NotComparable, Sides
 from londiste_lite.compare.shape import Shape, build_shape
-from londiste_lite.config import LondisteSettings
 from londiste_lite.db import Database, Row
 from londiste_lite.errors import ConnectionLost, LondisteError, StopRequested
 from londiste_lite.names import TableName, quote_literal
@@ -66,25 +65,6 @@ class Failed:
     error: LondisteError
 
 
-def settings_of(settings: LondisteSettings) -> ReplaySettings:
-    """Return what comparing and repairing need of an INI's settings."""
-    return ReplaySettings(
-        provider_dsn=settings.provider_db,
-        subscriber_dsn=settings.subscriber_db,
-        queue=settings.queue,
-        consumer=settings.consumer,
-        job=settings.job_name,
-        node=settings.node,
-        lock_timeout=settings.lock_timeout,
-    )
-
-
-def choose_tables(subscriber: Database, queue: str, patterns: Sequence[str]) -> list[TableName]:
-    """Return the subscribed tables that the patterns mean, all of them without patterns. Raises ObjectNotFound."""
-    names = [t.table for t in subscribed.tables(subscriber, queue)]
-    return registration.expand(patterns, names, "table", f'subscribed from queue "{queue}"') if patterns else names
-
-
 def compare(
     settings: ReplaySettings, patterns: Sequence[str], query: str, stop: StopFlag, told: ProgressReport
 ) -> Iterator[Comparison | Failed]:
@@ -95,7 +75,7 @@ def compare(
     """
     with Sides(settings, stop) as sides:
         comparing = Comparing(sides, stop, told)
-        for table in choose_tables(sides.control, settings.queue, patterns):
+        for table in registration.expand_subscribed(sides.control, settings.queue, patterns):
             try:
                 found = comparing.query(table, query) if query else comparing.table(table)
             except (StopRequested, ConnectionLost):

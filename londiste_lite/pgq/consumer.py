@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from londiste_lite import db, output
+from londiste_lite import db, driver, output
 from londiste_lite.error_boundary import error_boundary
 from londiste_lite.errors import ConfigError, ObjectNotFound, ReplayError
 from londiste_lite.event_queue import tick_channel
@@ -234,7 +234,7 @@ class SerialConsumer(Consumer):
         with error_boundary():
             try:
                 output.message(self._rewind() if self.options.rewind else self._reset())
-            except db.DriverError as error:
+            except driver.DriverError as error:
                 raise db.translate(error) from error
             finally:
                 self._close_all()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from londiste_lite import __version__, config, daemon, db, logs, output
+from londiste_lite import __version__, config, daemon, db, driver, logs, output
 from londiste_lite.backoff import Backoff
 from londiste_lite.config import ServiceSettings
 from londiste_lite.context import Context
@@ -185,10 +185,10 @@ class DBScript:
                 self._close_all()
                 if stop.requested:
                     break
-                if not isinstance(error, LondisteError | db.DriverError | OSError):
+                if not isinstance(error, LondisteError | driver.DriverError | OSError):
                     log.exception("the script failed; trying again")
                 elif str(error) != complaint or time.monotonic() - said_at > _REPEAT_SECONDS:
-                    shown = db.translate(error) if isinstance(error, db.DriverError) else error
+                    shown = db.translate(error) if isinstance(error, driver.DriverError) else error
                     hint = f" Hint: {shown.hint}" if isinstance(shown, LondisteError) and shown.hint else ""
                     log.error("%s.%s Trying again", str(shown).rstrip("."), hint)
                     complaint, said_at = str(error), time.monotonic()
@@ -227,7 +227,7 @@ class DBScript:
         there = self._connections.get(key)
         if there is None or there.closed:
             dsn = connstr or self.cf.get(name)
-            there = db.connect_plain(dsn, job=self.job_name, role=key, autocommit=bool(autocommit))
+            there = driver.open_plain(dsn, job=self.job_name, role=key, autocommit=bool(autocommit))
             if isolation_level >= 0:
                 there.set_isolation_level(isolation_level)
             self._connections[key] = there
@@ -238,7 +238,7 @@ class DBScript:
         """Close a connection; what is not committed is rolled back."""
         there = self._connections.pop(name, None)
         if there is not None:
-            db.close_plain(there)
+            driver.close_plain(there)
 
     def _close_all(self) -> None:
         for name in list(self._connections):
@@ -252,7 +252,7 @@ class DBScript:
 
     def _cancel(self) -> None:
         for connection in list(self._connections.values()):
-            db.cancel_plain(connection)
+            driver.cancel_plain(connection)
 
     # --- counts ---------------------------------------------------------------------------------------------
 

@@ -20,27 +20,10 @@ on conflict (queue_name, table_name) do nothing
 returning table_name
 
 -- name: remove_table
-with parked as (
-    delete from londiste.parked_event
-    where queue_name = %(queue)s
-      and table_name = %(table)s
-), ranges as (
-    delete from londiste.copy_range
-    where queue_name = %(queue)s
-      and table_name = %(table)s
-), job as (
-    delete from londiste.copy_job
-    where queue_name = %(queue)s
-      and table_name = %(table)s
-), request as (
-    delete from londiste.copy_request
-    where queue_name = %(queue)s
-      and table_name = %(table)s
-)
 delete from londiste.subscriber_table
 where queue_name = %(queue)s
   and table_name = %(table)s
-returning table_name
+returning table_name, londiste.forget_copy(queue_name, table_name)
 
 -- name: lock_table
 select table_name
@@ -93,19 +76,6 @@ where queue_name = %(queue)s
 returning table_name
 
 -- name: forget_all
-with parked as (
-    delete from londiste.parked_event
-    where queue_name = %(queue)s
-), ranges as (
-    delete from londiste.copy_range
-    where queue_name = %(queue)s
-), job as (
-    delete from londiste.copy_job
-    where queue_name = %(queue)s
-), request as (
-    delete from londiste.copy_request
-    where queue_name = %(queue)s
-)
 update londiste.subscriber_table
 set merge_state = null,
     snapshot = null,
@@ -113,25 +83,9 @@ set merge_state = null,
     held_reason = null,
     held_oid = null
 where queue_name = %(queue)s
+returning table_name, londiste.forget_copy(queue_name, table_name)
 
 -- name: resync
-with parked as (
-    delete from londiste.parked_event
-    where queue_name = %(queue)s
-      and table_name = %(table)s
-), ranges as (
-    delete from londiste.copy_range
-    where queue_name = %(queue)s
-      and table_name = %(table)s
-), job as (
-    delete from londiste.copy_job
-    where queue_name = %(queue)s
-      and table_name = %(table)s
-), request as (
-    delete from londiste.copy_request
-    where queue_name = %(queue)s
-      and table_name = %(table)s
-)
 update londiste.subscriber_table
 set merge_state = null,
     snapshot = null,
@@ -141,7 +95,7 @@ set merge_state = null,
     held_oid = null
 where queue_name = %(queue)s
   and table_name = %(table)s
-returning table_name
+returning table_name, londiste.forget_copy(queue_name, table_name)
 
 -- name: clear_snapshot
 update londiste.subscriber_table

@@ -6,3 +6,4 @@ grant select, insert, update, delete on all tables in schema londiste to londist
 revoke insert, update, delete on londiste.schema_version, londiste.provider_table, londiste.provider_seq
     from londiste_replay;
 grant usage on all sequences in schema londiste to londiste_replay;
+grant execute on function londiste.forget_copy(text, text) to londiste_replay;
