@@ -104,7 +104,7 @@ class Replay:
         session = Session(self._settings, self._stop)
         try:
             session.open()
-            session.run_to(event_queue.make_tick(session.provider, self._settings.queue), told or Silent())
+            session.run_to(event_queue.make_tick(session.provider, self._settings.queue), told)
         finally:
             session.close()
 
@@ -265,11 +265,11 @@ class Session:
             self._sleep(min(LOOK_SECONDS, self._settings.loop_delay))
         self._finish(force=True)
 
-    def run_to(self, goal: Tick, told: ProgressReport) -> None:
+    def run_to(self, goal: Tick, told: ProgressReport | None = None) -> None:
         """Apply batches until tick `goal` is reached and every table is in sync."""
         assert self._copies is not None
         assert self._keys is not None
-        watch = ProgressWatch(self.subscriber, self._queue.name, told, self._at.event_seq, goal.event_seq)
+        watch = ProgressWatch(self.subscriber, self._queue.name, told or Silent(), self._at.event_seq, goal.event_seq)
         while not self._stop.requested:
             worked = self._turn()
             watch.look(lambda: self._at.event_seq)
