@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 WORKERS ?= 3
 
-.PHONY: demo test lint unit bench chaos chaos-short docs clean install
+.PHONY: demo test again lint unit bench chaos chaos-short docs clean install
 
 install: $(STAMP)
 
@@ -18,7 +18,18 @@ demo: $(STAMP)
 	$(BIN)/londiste_lite demo
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests
+	@rm -f .pytest_cache/ended
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests || \
+	    { code=$$?; echo $$code > .pytest_cache/ended; exit $$code; }
+
+# The tests that failed in the last run, one after the other; not when they were many, and not after anything else.
+again: $(STAMP) lint
+	@grep -qx 1 .pytest_cache/ended
+	@$(BIN)/python -c 'import json, sys; \
+	    failed = json.load(open(".pytest_cache/v/cache/lastfailed")); \
+	    print("failed among others, run again alone:", *failed, sep="\n  "); \
+	    sys.exit(len(failed) > 3)'
+	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none tests
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest -q tests/unit
