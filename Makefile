@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 WORKERS ?= 3
 
-.PHONY: demo test again lint unit bench chaos chaos-short docs clean install
+.PHONY: demo test again lint unit bench bench-short chaos chaos-short docs clean install
 
 install: $(STAMP)
 
@@ -45,10 +45,24 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/catch_up.py --per-transaction 1000,1 --rows 50000 --cases insert,update,delete
 	$(BIN)/python benchmarks/catch_up.py --peers londiste3,pglogical --rows 200000
 	$(BIN)/python benchmarks/capture_cost.py
+	$(BIN)/python benchmarks/capture_cost.py --version 15
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/star.py
+
+# The same tables with fewer rounds and rows, in a quarter of an hour.
+SHORT = --rounds 3
+bench-short: $(STAMP)
+	$(BIN)/python benchmarks/catch_up.py $(SHORT) --rows 200000 --cases insert,update,delete
+	$(BIN)/python benchmarks/catch_up.py $(SHORT) --rows 5000 --per-transaction 1000,1 --cases insert,update
+	-$(BIN)/python benchmarks/catch_up.py $(SHORT) --rows 50000 --peers londiste3,pglogical --cases insert,update,delete
+	$(BIN)/python benchmarks/capture_cost.py $(SHORT) --seconds 1 --clients 1,8 --cases insert,update
+	-$(BIN)/python benchmarks/capture_cost.py $(SHORT) --seconds 1 --clients 1,8 --cases insert,update --version 15
+	$(BIN)/python benchmarks/latency.py $(SHORT) --rates 100,1000 --seconds 5 --idle 5 --pause 2.5
+	$(BIN)/python benchmarks/footprint.py --rounds 1 --rows 500000
+	$(BIN)/python benchmarks/growth.py --rounds 1 --tables 1,64 --rows 10000,500000
+	$(BIN)/python benchmarks/first_copy.py $(SHORT) --megabytes 100
 
 # Long runs of disturbances; `python -m tests.chaos.run --minutes 30` runs one for as long as is wanted.
 chaos: $(STAMP)
