@@ -19,7 +19,13 @@ from londiste_lite.snapshots import Snapshot
 
 # A writer takes its event number a moment before its transaction number, if the event is its first write. Looks after
 # a movement therefore also remember transactions that were not there yet; ticks follow with growing gaps.
-SECOND_LOOKS = 3
+SECOND_LOOKS = 4
+# Seconds to each of them: a writer of one row has most often committed a millisecond after it took its event number.
+SECOND_PACES = (0.001, 0.002, 0.005, 0.005)
+# Seconds between two looks while a transaction that may have written is open: lately, and longer.
+BUSY_PACE = 0.005
+IDLE_PACE = 0.015
+BUSY_SECONDS = 2.0
 GRACE_TICKS = (0.05, 0.25, 1.0, 4.0)
 MOST_WRITERS = 10_000
 
@@ -100,6 +106,23 @@ class TickRule:
             self.unsettled |= tick.in_progress
             self.unsettled.update(range(tick.xmax, min(txid, tick.xmax + MOST_WRITERS)))
         self.unsettled = {txid for txid in self.unsettled if not tick.sees(txid)}
+
+    def next_look(self, now: float) -> float | None:
+        """Return in how many seconds to look again, None when nothing can happen before the event sequence moves."""
+        if self.looks_left:
+            pace = SECOND_PACES[SECOND_LOOKS - self.looks_left]
+        elif self.due or self.unsettled:
+            pace = BUSY_PACE if self.busy(now, BUSY_SECONDS) else IDLE_PACE
+        else:
+            return None
+        # Ticks are worth their cost only some time apart.
+        return max(pace, BUSY_PACE - (now - self.last_tick))
+
+    def quiet_seconds(self, now: float) -> float | None:
+        """Return in how many seconds a tick comes after the last movement if nothing happens, None when none does."""
+        if not self.grace_left:
+            return None
+        return max(self.moved_at + GRACE_TICKS[len(GRACE_TICKS) - self.grace_left] - now, 0.001)
 
     def busy(self, now: float, seconds: float) -> bool:
         """Tell whether events came within the last `seconds`, or a writer of the last minute may still commit."""

@@ -17,18 +17,26 @@ from londiste_lite.capture_watch import CaptureWatch
 from londiste_lite.complaint import Complaint
 from londiste_lite.connection_watch import look_after
 from londiste_lite.db import Database, connect
-from londiste_lite.errors import ConnectionLost, DatabaseError, LondisteError, PrivilegeMissing, SchemaError
+from londiste_lite.errors import (
+    ConnectionLost,
+    DatabaseError,
+    LondisteError,
+    PrivilegeMissing,
+    QueryCanceled,
+    SchemaError,
+)
 from londiste_lite.names import QualifiedName
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.stop_flag import StopFlag
-from londiste_lite.tick_rule import QueueRule, TickRule
+from londiste_lite.tick_rule import BUSY_PACE, BUSY_SECONDS, IDLE_PACE, QueueRule, TickRule
 
 log = logging.getLogger(__name__)
 
-# Seconds between two looks at the queue: while events come, and when none came for a while.
-BUSY_PACE = 0.005
-IDLE_PACE = 0.015
-BUSY_SECONDS = 2.0
+# Seconds between two looks at the event sequences inside the server, lately used ones and others, and the longest wait
+# there: a long statement is in the way of who stops the ticker, of VACUUM, and in the log of slow statements.
+WAIT_PACE = 0.002
+IDLE_WAIT_PACE = 0.005
+WAIT_SECONDS = 0.09
 RETRY_SECONDS = 30.0
 PARK_SECONDS = 2.0
 LOCK_RETRY_SECONDS = 1.0
@@ -71,6 +79,7 @@ class Ticker:
         self._ticks = 0
         self._db: Database | None = None
         self._watches_claims = False
+        self._may_wait = False
         self._make_tick: Callable[[Database, str], event_queue.Tick] = event_queue.make_tick
         self._captures = CaptureWatch(settings.dsn, settings.job)
         stop.on_stop_at_once(self._cancel)
@@ -109,6 +118,7 @@ class Ticker:
             )
         self._make_tick = event_queue.tick_maker(db)
         self._watches_claims = claims.watched_here(db)
+        self._may_wait = bool(db.value("ticker.may_wait"))
         self._take_lock(db)
         if self._stop.requested:
             return
@@ -157,9 +167,39 @@ class Ticker:
                 log.info("made %d ticks in %d queues", self._ticks, len(self._queues))
                 self._ticks = 0
                 log_at = now + self._settings.ticker_log_delay
-            busy = any(w.rule.busy(now, BUSY_SECONDS) for w in self._queues.values())
-            pace = BUSY_PACE if busy else IDLE_PACE
-            self._stop.wait(min(pace, self._settings.loop_delay))
+            self._rest(db)
+
+    def _rest(self, db: Database) -> None:
+        """Wait until it is time for the next look."""
+        now = time.monotonic()
+        rules = [watched.rule for watched in self._queues.values()]
+        looks = [pace for pace in (rule.next_look(now) for rule in rules) if pace is not None]
+        if self._may_wait and rules and not looks:
+            self._wait_there(db, now)
+            return
+        busy = any(rule.busy(now, BUSY_SECONDS) for rule in rules)
+        pace = min([*looks, BUSY_PACE if busy else IDLE_PACE])
+        self._stop.wait(min(pace, self._settings.loop_delay))
+
+    def _wait_there(self, db: Database, now: float) -> None:
+        """Let the server look at the event sequences."""
+        queues = list(self._queues.values())
+        graces = [grace for grace in (watched.rule.quiet_seconds(now) for watched in queues) if grace is not None]
+        longest = min([WAIT_SECONDS, self._settings.loop_delay, *graces])
+        busy = any(watched.rule.busy(now, BUSY_SECONDS) for watched in queues)
+        try:
+            db.value(
+                "ticker.wait_for_events",
+                queues=[watched.id for watched in queues],
+                values=[watched.rule.last_sequence for watched in queues],
+                pace=min(WAIT_PACE if busy else IDLE_WAIT_PACE, longest),
+                seconds=longest,
+            )
+        except DatabaseError as error:
+            if isinstance(error, ConnectionLost | QueryCanceled):
+                raise
+            log.debug("%s; looking from here", error)
+            self._may_wait = False
 
     def _park(self, db: Database) -> None:
         """Release the claims of subscribers that are further behind than they said."""

@@ -16,6 +16,13 @@ where t.tick_queue = %(queue_id)s
 order by t.tick_id desc
 limit 1
 
+-- name: may_wait
+select coalesce(pg_catalog.has_function_privilege(
+    pg_catalog.to_regprocedure('londiste.wait_for_events(int4[], int8[], float8, float8)'), 'execute'), false)
+
+-- name: wait_for_events
+select londiste.wait_for_events(%(queues)s, %(values)s, %(pace)s, %(seconds)s)
+
 -- name: operations
 select func_name, func_arg
 from pgq.maint_operations()

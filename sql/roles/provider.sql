@@ -21,7 +21,7 @@ grant usage on schema pgq, londiste to londiste_ticker;
 grant select on londiste.schema_version to londiste_ticker;
 grant select on pgq.queue, pgq.tick, pgq.subscription, pgq.consumer to londiste_ticker;
 grant execute on function
-    londiste.tick, londiste.park_behind, londiste.count_unknown_nodes, londiste.index_targets,
+    londiste.tick, londiste.wait_for_events, londiste.park_behind, londiste.count_unknown_nodes, londiste.index_targets,
     pgq.seq_getval, pgq.maint_operations, pgq.maint_tables_to_vacuum, pgq.maint_rotate_tables_step1,
     pgq.maint_rotate_tables_step2, pgq.maint_retry_events, pgq.insert_event_raw
     to londiste_ticker;

@@ -12,7 +12,7 @@ import pytest
 from londiste_lite import locks
 from londiste_lite.stop_flag import StopFlag
 from londiste_lite.ticker import Ticker, TickerSettings, maintain
-from tests.fixtures.pair import QUEUE, Lines, Pair, in_background
+from tests.fixtures.pair import QUEUE, TIMEOUT, Lines, Pair, in_background
 
 ENTRY = "create table entry (id int primary key, item text)"
 
@@ -237,3 +237,30 @@ def test_rotation__under_load_with_a_slow_consumer(pair: Pair, mode: str) -> Non
         time.sleep(1.05)
         maintain(pair.provider)
     assert pair.event_count() == 0, "what everybody has seen is thrown away"
+
+
+def test_wait_for_events__ends_when_a_number_is_taken(pair: Pair) -> None:
+    (queue_id,) = pair.provider.run("select queue_id from pgq.queue where queue_name = %s", [QUEUE])[0]
+
+    def wait(value: int, seconds: float, *queues: int) -> float | None:
+        """Return how long it took, None when the time was up."""
+        db = pair.connect_provider()
+        begun = time.monotonic()
+        numbers = [queue_id, *queues]
+        arguments = [numbers, [value] * len(numbers), 0.001, seconds]
+        (moved,) = db.run("select londiste.wait_for_events(%s, %s, %s, %s)", arguments)[0]
+        return time.monotonic() - begun if moved else None
+
+    assert wait(0, 0.01) is None, "a sequence that was never used stands still"
+    found: list[float | None] = []
+    thread = threading.Thread(target=lambda: found.append(wait(0, TIMEOUT)), daemon=True)
+    thread.start()
+    active = "select 1 from pg_stat_activity where query like '%londiste.wait_for_events%' and wait_event = 'PgSleep'"
+    pair.until(lambda: pair.provider.run(active), "the wait")
+    pair.provider.run("select pgq.insert_event(%s, 't', 'd')", [QUEUE])
+    thread.join(TIMEOUT)
+    assert found
+    assert found[0] is not None, "the event did not end the wait"
+    assert wait(1, 0.01) is None
+    assert wait(0, TIMEOUT) is not None, "what came before the wait"
+    assert wait(1, TIMEOUT, 999) is not None, "there is no such queue"

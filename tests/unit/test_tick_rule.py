@@ -12,12 +12,11 @@ from londiste_lite.snapshots import Snapshot
 from londiste_lite.tick_rule import QueueRule, TickRule
 
 RULE = QueueRule(max_count=500, max_lag=0.0, idle_period=60.0)
-PACE = 0.005
 
 
 @dataclass
 class Server:
-    """Transactions, one event sequence, and a ticker that looks every PACE seconds."""
+    """Transactions, one event sequence, and a ticker."""
 
     next_txid: int = 100
     last_done: int = 99
@@ -55,7 +54,7 @@ class Server:
             self.waiting[txid] = self.now
 
     def look(self) -> None:
-        self.now += PACE
+        self.now += self._rest()
         if self.rule.look(self.sequence, self.snapshot(), self.now):
             seen, txid = self.snapshot(), self.begin()
             self.end(txid)
@@ -63,6 +62,15 @@ class Server:
             self.seen, self.ticks = seen, self.ticks + 1
         for txid in [t for t in self.waiting if self.seen.sees(t)]:
             self.longest_wait = max(self.longest_wait, self.now - self.waiting.pop(txid))
+
+    def _rest(self) -> float:
+        """As the ticker does: looks at its own pace, or a wait that a movement of the sequence ends."""
+        pace = self.rule.next_look(self.now)
+        if pace is not None:
+            return pace
+        grace = self.rule.quiet_seconds(self.now)
+        longest = 0.09 if grace is None else min(grace, 0.09)
+        return min(longest, 0.002) if self.sequence != self.rule.last_sequence else longest
 
     def pass_time(self, seconds: float) -> None:
         end = self.now + seconds
@@ -114,7 +122,7 @@ def test_events__of_several_writers_that_end_one_after_the_other(server: Server)
 
 
 def test_idle__no_ticks_for_transactions_without_events(server: Server) -> None:
-    for _ in range(1000):
+    for _ in range(500):
         server.end(server.begin())
         server.look()
     assert server.ticks == 0
