@@ -29,7 +29,8 @@ ROOT = Path(__file__).parents[2]
 QUEUE = "londiste.chaos"
 CONSUMER = "chaos"
 ACCOUNTS, LISTS, SWAPS, WAVE = 60, 20, 30, 10
-TABLESPACE_MB = 24
+# Room for the acknowledged rows of an hour or so; what is left is filled at random.
+TABLESPACE_MB = 512
 
 TABLES = {
     "account": "(id int primary key, balance bigint not null, moves bigint not null)",
