@@ -50,6 +50,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/star.py
+	$(BIN)/python benchmarks/first_copy.py
+	$(BIN)/python benchmarks/first_copy.py --small 1000
 
 # The same tables with fewer rounds and rows, in a quarter of an hour.
 SHORT = --rounds 3

@@ -11,25 +11,15 @@ copies that many small tables instead.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 
-from harness import Report, pair, plain, program, start, until
+from harness import Report, arguments, pair, peak_memory, plain, program, start, until
+from peers import INI
 
 from londiste_lite.db import Database
-
-INI = """[londiste]
-job_name = bench
-provider_db = {provider}
-subscriber_db = {subscriber}
-pgq_queue_name = bench
-pidfile = bench.pid
-logfile = replay.log
-copy_jobs = {jobs}
-parallel_copies = {copies}
-"""
 
 DDL = """create table {name} (id int8 primary key, customer int4, item text, price numeric(12,2), made timestamptz);
 create index {name}_customer on {name} (customer); create index {name}_made on {name} (made)"""
@@ -39,23 +29,20 @@ FILL = """insert into {name} select i, hashint4(i::int4) % 100000, 'item number 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--megabytes", type=int, default=300, help="size of the table without its indexes")
     parser.add_argument("--small", type=int, default=0, help="copy this many tables of 100 rows instead")
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2, help="copy_jobs of our replay")
     parser.add_argument("--copies", type=int, default=2, help="parallel_copies of our replay")
-    parser.add_argument("--version", type=int, default=18)
-    parser.add_argument("--peers", default="native")
-    parser.add_argument("--json", help="write the figures to this file")
+    parser.add_argument("--peers", default="native", help="native, or nothing")
     options = parser.parse_args()
 
-    report = Report("First copy", "seconds")
+    report = Report("First copy", "seconds", 2)
     report.facts = vars(options)
     with tempfile.TemporaryDirectory(dir="/tmp") as name, pair(options.version) as (left, right):
         folder = Path(name)
-        values = {"provider": left.dsn(), "subscriber": right.dsn(), "jobs": options.jobs, "copies": options.copies}
-        (folder / "r.ini").write_text(INI.format(**values))
+        ini = INI.format(provider=left.dsn(), subscriber=right.dsn(), batch=500_000)
+        (folder / "r.ini").write_text(f"{ini}copy_jobs = {options.jobs}\nparallel_copies = {options.copies}\n")
         provider, subscriber = plain(left.dsn()), plain(right.dsn())
         program(folder, "r.ini", "provider", "install")
         program(folder, "r.ini", "subscriber", "install")
@@ -108,31 +95,23 @@ def ours(report: Report, folder: Path, subscriber: Database) -> float:
     program(folder, "r.ini", "subscriber", "add", "big")
     begun = time.monotonic()
     process = start(folder, "r.ini", "replay")
-    most = [0]
-    ended = threading.Event()
-    watch = threading.Thread(target=watch_memory, args=(process.pid, most, ended))
-    watch.start()
     try:
-        until(lambda: subscriber.run("select merge_state from londiste.subscriber_table") == [("ok",)])
+        until(lambda: synced(process, folder, subscriber))
         seconds = time.monotonic() - begun
+        report.add("londiste_lite", "memory of ours, MB", peak_memory(process.pid))
     finally:
-        ended.set()
-        watch.join()
         process.terminate()
         process.wait()
-    report.add("memory of ours, MB", "memory", most[0] / 1e6)
     program(folder, "r.ini", "subscriber", "remove", "big")
     return seconds
 
 
-def watch_memory(pid: int, most: list[int], ended: threading.Event) -> None:
-    """Keep the most memory that a process had resident, in bytes."""
-    while not ended.wait(0.05):
-        try:
-            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        except (OSError, IndexError):
-            return
-        most[0] = max(most[0], pages * 4096)
+def synced(process: subprocess.Popen[bytes], folder: Path, subscriber: Database) -> bool:
+    """Whether every table is in sync. Raises RuntimeError when our process has ended."""
+    if process.poll() is not None:
+        raise RuntimeError(f"the replay ended: {(folder / 'bench.log').read_text()[-2000:]}")
+    left = "select count(*) from londiste.subscriber_table where merge_state is distinct from 'ok'"
+    return subscriber.run(left) == [(0,)]
 
 
 def native(provider: Database, subscriber: Database, dsn: str) -> float:
@@ -160,12 +139,12 @@ def small(report: Report, folder: Path, provider: Database, subscriber: Database
     process = start(folder, "r.ini", "replay")
     most = 0
     sessions = "select count(*) from pg_stat_activity where application_name like 'londiste:%'"
-    left = "select count(*) from londiste.subscriber_table where merge_state is distinct from 'ok'"
     try:
-        while subscriber.run(left) != [(0,)]:
+        while not synced(process, folder, subscriber):
             most = max(most, int(subscriber.run(sessions)[0][0]))
             time.sleep(0.1)
         seconds = time.monotonic() - begun
+        report.add("londiste_lite", "memory of ours, MB", peak_memory(process.pid))
     finally:
         process.terminate()
         process.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -30,6 +31,15 @@ SETTINGS = {
     "wal_level": "logical",
     "max_worker_processes": "16",
 }
+
+
+def arguments(doc: str | None, rounds: int = 5) -> argparse.ArgumentParser:
+    """A parser with the options that every comparison has; `doc` is the script's own text."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--version", type=int, default=18, help="PostgreSQL for ours and native")
+    parser.add_argument("--json", help="write the figures to this file")
+    return parser
 
 
 def plain(dsn: str) -> Database:
