@@ -87,8 +87,7 @@ class CopyCoordinator:
                         table,
                         TableState.MISSING,
                     )
-        for name in copies.drop_leftovers(self._subscriber):
-            log.info("dropped %s, which an earlier copy left behind", name)
+        self._drop_leftovers()
 
     def turn(self, tables: Sequence[Subscribed], at: Tick, *, asked: bool = True) -> list[Subscribed]:
         """Do what is due, at the replay's position `at`; return the tables that the main replay may take over now.
@@ -199,6 +198,9 @@ class CopyCoordinator:
                     worker.cancel()  # removed, or to be copied anew
                 continue
             del self._workers[name]
+            if worker.given_up:
+                # What it loaded beside belongs to no copy any more, and may be large.
+                self._drop_leftovers()
             if worker.error is None:
                 self._retries.pop(name, None)
             elif isinstance(worker.error, SchemaDrift) and states.get(name) is TableState.CATCHING_UP:
@@ -210,6 +212,10 @@ class CopyCoordinator:
             subscribed.restart_copies(self._subscriber, self._queue.name, name)
             if worker.error is not None and not self._stop.requested:
                 subscribed.set_error(self._subscriber, self._queue.name, name, str(worker.error))
+
+    def _drop_leftovers(self) -> None:
+        for name in copies.drop_leftovers(self._subscriber):
+            log.info("dropped %s, which an earlier copy left behind", name)
 
     def _failed(self, name: TableName, error: str, hint: str | None) -> None:
         retry = self._retries.setdefault(name, _Retry(Backoff(first=0.5, longest=30.0)))

@@ -46,6 +46,7 @@ class CopyWorker:
     ) -> None:
         self.table: TableName = wanted.table
         self.error: LondisteError | None = None
+        self.given_up = False
         self.tracker = Tracker()
         self._request = request
         self._connections = connections
@@ -95,9 +96,11 @@ class CopyWorker:
         try:
             self._work()
         except StopRequested as reason:
+            self.given_up = True
             log.info("%s", reason.message)
         except LondisteError as error:
             if self._cancelled:
+                self.given_up = True
                 log.info("the copy of %s was given up", self.table)
             else:
                 self.error = error
