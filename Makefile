@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 WORKERS ?= 3
 
-.PHONY: demo test again lint unit bench bench-short chaos chaos-short docs clean install
+.PHONY: demo test test-versions again lint unit bench bench-short chaos chaos-short docs clean install
 
 install: $(STAMP)
 
@@ -30,6 +30,10 @@ again: $(STAMP) lint
 	    print("failed among others, run again alone:", *failed, sep="\n  "); \
 	    sys.exit(len(failed) > 3)'
 	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none tests
+
+# All tests on all pairs of server versions.
+test-versions: $(STAMP)
+	LONDISTE_TEST_VERSIONS=all $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest -q tests/unit

@@ -28,6 +28,10 @@ Marked = tuple[dict[tuple[str, ...], str], dict[tuple[TableName, str], str], str
 
 _PLAIN = Equality("operator(pg_catalog.=)", True, None)
 
+# For the names of temporary objects. One count for all, because a copy's connection outlives the catalogue that made
+# objects there.
+_numbers = itertools.count(1)
+
 
 @dataclass(frozen=True)
 class Target:
@@ -55,7 +59,6 @@ class Catalog:
     def __init__(self, provider: Database, subscriber: Database) -> None:
         self._provider = provider
         self._subscriber = subscriber
-        self._numbers = itertools.count(1)
         self._oids: dict[TableName, int] = {}
         self.forget()
 
@@ -197,7 +200,7 @@ class Catalog:
         types = tuple(field.type for field in mapping.fields)
         found = self._row_types.get(types)
         if found is None:
-            name = f'"londiste_row_{next(self._numbers)}"'
+            name = f'"londiste_row_{next(_numbers)}"'
             columns = ", ".join(f"c{place} {kind}" for place, kind in enumerate(types, 1))
             self._subscriber.script(f"create temp table {name} ({columns})")
             found = self._row_types[types] = f"pg_temp.{name}"
@@ -207,7 +210,7 @@ class Catalog:
         """Return the name of a temporary table that `table` has for itself, made by a DDL text with `{name}` in it."""
         found = self._made.get((table, ddl))
         if found is None:
-            plain = f'"londiste_tmp_{next(self._numbers)}"'
+            plain = f'"londiste_tmp_{next(_numbers)}"'
             self._subscriber.script(ddl.replace("{name}", plain))
             found = self._made[table, ddl] = f"pg_temp.{plain}"
         return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +13,25 @@ from tests.fixtures.cli import new_site, roles, shell, site  # noqa: F401
 from tests.fixtures.in_process import call  # noqa: F401
 from tests.fixtures.pair import UP, Pair
 from tests.fixtures.servers import ServerPool
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave each variant of an `in_turn` test one pair of versions; one that is named with its pair stays."""
+    if os.environ.get("LONDISTE_TEST_VERSIONS") == "all" or any("[" in argument for argument in config.args):
+        return
+    variants: dict[str, dict[str, list[pytest.Item]]] = {}
+    for item in items:
+        if item.get_closest_marker("in_turn"):
+            spec = item.callspec  # type: ignore[attr-defined]
+            rest = str(sorted((name, repr(value)) for name, value in spec.params.items() if name != "versions"))
+            variants.setdefault(item.nodeid.partition("[")[0], {}).setdefault(rest, []).append(item)
+    left_out = []
+    for name, found in variants.items():
+        for turn, pairs in enumerate(found.values(), zlib.crc32(name.encode())):
+            left_out += [item for number, item in enumerate(pairs) if number != turn % len(pairs)]
+    config.hook.pytest_deselected(items=left_out)
+    gone = set(left_out)
+    items[:] = [item for item in items if item not in gone]
 
 
 @pytest.fixture

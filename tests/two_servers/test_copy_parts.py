@@ -8,6 +8,7 @@ from londiste_lite import copies, parked, progress, registration
 from londiste_lite.copies import Request
 from londiste_lite.errors import RegistrationError
 from londiste_lite.names import QualifiedName
+from londiste_lite.replay.catalog import Catalog
 from londiste_lite.replay.retry import retry
 from tests.fixtures.pair import CONSUMER, QUEUE, Pair, in_background, succeed
 from tests.two_servers.test_copy import ENTRY, writer
@@ -17,6 +18,15 @@ from tests.two_servers.test_copy_ranges import FINGERPRINT, INDEXES, fill, left_
 def resync_part(pair: Pair, condition: str) -> None:
     request = Request(condition=condition)
     succeed(registration.resync(pair.subscriber, QUEUE, ["entry"], request, pair.provider))
+
+
+def test_names__of_temporary_objects_do_not_meet_on_a_connection_used_again(pair: Pair) -> None:
+    """A copy's connection serves the next copy too, with a catalogue of its own."""
+    made = [
+        Catalog(pair.provider, pair.subscriber).made(QualifiedName("public", "t"), "create temp table {name} (i int)")
+        for _ in range(2)
+    ]
+    assert made[0] != made[1]
 
 
 def test_resync__of_some_rows(pair: Pair) -> None:

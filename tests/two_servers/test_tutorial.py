@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.cli import CommandLine, Site, alive, until
-from tests.fixtures.pair import every_version
+from tests.fixtures.pair import all_versions
 
 TABLE = "create table entry (id serial primary key, item text, price numeric(8,2))"
 
@@ -32,7 +32,7 @@ def start_replay(site: Site) -> int:
     return site.cli.daemon("replica.ini", "replay", "-d", program="londiste.py", pid_file="replica.pid")
 
 
-@every_version
+@all_versions
 @pytest.mark.parametrize("replay_first", [False, True], ids=["as_written", "replay_first"])
 def test_tutorial__word_for_word(new_site: Callable[..., Site], versions: tuple[int, int], replay_first: bool) -> None:
     if replay_first and versions == (15, 18):
