@@ -115,7 +115,6 @@ class ThrowawayServer:
             "max_prepared_transactions": "10",
             "shared_buffers": "64MB",
             "log_min_messages": "warning",
-            "autovacuum_naptime": "5s",
             **self.settings,
         }
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
