@@ -10,7 +10,6 @@ import typer
 from londiste_lite import completion, output, parked, registration
 from londiste_lite.engine_settings import engine_settings
 from londiste_lite.errors import RegistrationError, ReplayError
-from londiste_lite.replay import retry as retrying
 from londiste_lite.sides import opened
 
 app = typer.Typer(
@@ -67,6 +66,8 @@ def list_events(ctx: typer.Context, names: Names = None, keys: Keys = None, json
 @app.command(epilog="Example: londiste_lite replica.ini parked retry entry --key 7")
 def retry(ctx: typer.Context, names: Names = None, keys: Keys = None, json: Json = False) -> None:
     """Apply parked events in their order; what is refused again goes on waiting (exit code 1)."""
+    from londiste_lite.replay import retry as retrying
+
     settings = ctx.obj.londiste()
     with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
         tables = registration.expand_subscribed(db, settings.queue, names)
@@ -91,6 +92,8 @@ def drop(
     json: Json = False,
 ) -> None:
     """Discard parked events and say what then differs; the keys follow the provider again with their next change."""
+    from londiste_lite.replay import retry as retrying
+
     settings = ctx.obj.londiste()
     if not names and not everything:
         raise RegistrationError("no table named", hint="Name tables whose parked events to discard, or say --all.")

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from londiste_lite import output, service
-from londiste_lite.config import LinkSettings
+from londiste_lite import output
 from londiste_lite.context import Context
 from londiste_lite.errors import UsageError
-from londiste_lite.links import Link
 from londiste_lite.options import LINKS, PULL, RELAY
-from londiste_lite.service import PullLink, RelayLink
 from londiste_lite.stop_flag import StopFlag
 
 Once = Annotated[bool, typer.Option("--once", help="Bring over what is committed now, then end.")]
 
 
-def link(settings: LinkSettings) -> Link:
-    """Return what the engine needs of a section's settings."""
-    common: dict[str, Any] = {
-        "kind": settings.link,
-        "src_dsn": settings.src_db,
-        "dst_dsn": settings.dst_db,
-        "queue": settings.queue,
-        "consumer": settings.consumer,
-        "job": settings.job_name,
-        "loop_delay": settings.loop_delay,
-        "connection_lifetime": settings.connection_lifetime,
-        "max_batch_rows": settings.max_batch_rows,
-    }
-    if settings.dst_queue is not None:
-        return RelayLink(target=settings.dst_queue, **common)
-    assert settings.node is not None
-    assert settings.pull_function is not None
-    park = settings.on_error == "park"
-    return PullLink(node=settings.node, function=settings.pull_function, park=park, **common)
-
-
 def _run(context: Context, once: bool, *kinds: str) -> None:
+    from londiste_lite import service
+    from londiste_lite.link_settings import link
+
     sections = context.links(*kinds)
     if once:
         if context.daemon:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from londiste_lite import config, event_queue, schema, service
-from londiste_lite.commands.push_pull import link
 from londiste_lite.db import Database
 from londiste_lite.errors import AlreadyRunning, ConfigError, ObjectNotFound, ReplayError, SchemaError
+from londiste_lite.link_settings import link
 from londiste_lite.locks import try_replay
 from londiste_lite.options import LINKS
 from londiste_lite.service import PullLink, RelayLink

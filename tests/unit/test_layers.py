@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -73,6 +75,7 @@ LAYERS: dict[str, set[str]] = {
             "structure_copy",
             "links",
             "engine_settings",
+            "link_settings",
             "pull",
             "nodes",
         ),
@@ -201,3 +204,11 @@ def test_walker__sees_imports_in_functions_and_under_conditions(tmp_path: Path) 
     assert own_import("londiste_lite.db.connect") == "db"
     assert own_import("londiste_lite.replay.loop.Replay") == "replay.loop"
     assert own_import("londiste_lite") is None
+
+
+def test_command_line__does_not_load_the_engine_for_every_command() -> None:
+    """Half of what a command takes to start would be that."""
+    code = "import sys; from londiste_lite import cli; cli.build(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"replay.batch", "replay.loop", "service", "tablecopy.load", "compare.run", "metrics", "ticker"}
+    assert not heavy & {name.removeprefix(f"{PACKAGE}.") for name in loaded}
