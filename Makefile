@@ -43,7 +43,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# About an hour of measuring on an otherwise quiet machine; each script works alone and has options, see --help.
+# Long measuring on an otherwise quiet machine; each script works alone and has options, see --help.
 bench: $(STAMP)
 	$(BIN)/python benchmarks/catch_up.py
 	$(BIN)/python benchmarks/catch_up.py --per-transaction 1000,1 --rows 50000 --cases insert,update,delete
@@ -57,7 +57,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/first_copy.py
 	$(BIN)/python benchmarks/first_copy.py --small 1000
 
-# The same tables with fewer rounds and rows, in a quarter of an hour.
+# The same tables with fewer rounds and rows.
 SHORT = --rounds 3
 bench-short: $(STAMP)
 	$(BIN)/python benchmarks/catch_up.py $(SHORT) --rows 200000 --cases insert,update,delete
