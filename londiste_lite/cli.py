@@ -1,6 +1,7 @@
 """The command line: global options, the INI, and the commands that the modules of `commands` attach.
 
-Every option may stand anywhere and the INI comes first; `arguments` puts the words in order before typer reads them.
+Every option may stand anywhere and the INI comes first; `arguments` puts the words in order before typer reads them. It
+knows the commands from `command_index`, so that only the module of the one that is run has to be loaded.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from londiste_lite import __version__, arguments, commands, completion, daemon, output, signals
+from londiste_lite import __version__, arguments, command_index, commands, completion, daemon, output, signals
 from londiste_lite.arguments import Command
 from londiste_lite.context import Context
 from londiste_lite.error_boundary import error_boundary
@@ -118,8 +119,17 @@ def _change_position(context: Context, how: str) -> None:
     getattr(replay, how)(context)
 
 
-def build(pretty: bool | None = None) -> Any:
-    """Return the program's command tree; help pages are coloured if `pretty`, by default on a terminal only."""
+def modules() -> dict[str, Any]:
+    """Return the modules that have commands, by their names."""
+    names = [each.name for each in pkgutil.iter_modules(commands.__path__)]
+    return {name: importlib.import_module(f"{commands.__name__}.{name}") for name in names}
+
+
+def build(pretty: bool | None = None, only: str | None = None) -> Any:
+    """Return the program's command tree; help pages are coloured if `pretty`, by default on a terminal only.
+
+    `only` names the one module of `commands` that is wanted.
+    """
     if pretty is None:
         pretty = output.on_terminal()
     app = typer.Typer(
@@ -132,10 +142,10 @@ def build(pretty: bool | None = None) -> Any:
         subcommand_metavar="COMMAND [ARGS]...",
     )
     app.callback()(_main)
-    for each in pkgutil.iter_modules(commands.__path__):
-        module: Any = importlib.import_module(f"londiste_lite.commands.{each.name}")
+    found = {only: importlib.import_module(f"{commands.__name__}.{only}")} if only else modules()
+    for name, module in found.items():
         if hasattr(module, "app"):
-            app.add_typer(module.app, name=each.name)
+            app.add_typer(module.app, name=name)
         else:
             module.register(app)
     command: Any = typer.main.get_command(app)
@@ -185,25 +195,31 @@ def main(argv: Sequence[str] | None = None, program: str | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     with error_boundary(), signals.cancel_on_interrupt():
-        command = build()
-        completing = any(name.endswith("_COMPLETE") and name.startswith("_") for name in os.environ)
-        words = given if completing else arguments.order(given, describe(command))
-        nodes = [] if completing else _in_turn(words, command)
+        if any(name.endswith("_COMPLETE") and name.startswith("_") for name in os.environ):
+            build().main(args=given, prog_name=program)
+            return
+        words = arguments.order(given, command_index.TOP)
+        options, ini, rest = _taken_apart(words)
+        command = build(only=command_index.MODULES.get(rest[0]) if rest else None)
+        nodes = _in_turn(options, ini, rest)
         if nodes:
             _for_each(nodes, words, command, program)
         else:
             command.main(args=words, prog_name=program)
 
 
-def _in_turn(words: Sequence[str], command: Any) -> list[str]:
-    """Return the nodes for which a command line is run one after the other, [] when it is run once."""
-    options = describe(command).options
+def _taken_apart(words: Sequence[str]) -> tuple[set[str], str, Sequence[str]]:
+    """Return the global options, the INI ("": none), and the command with what follows, of words in order."""
     at, given = 0, set()
     while at < len(words) and words[at].startswith("-"):
         name = words[at].partition("=")[0]
         given.add(name)
-        at += 2 if options.get(name) and name == words[at] else 1
-    ini, rest = (words[at] if at < len(words) else ""), words[at + 1 :]
+        at += 2 if command_index.TOP.options.get(name) and name == words[at] else 1
+    return given, (words[at] if at < len(words) else ""), words[at + 1 :]
+
+
+def _in_turn(given: set[str], ini: str, rest: Sequence[str]) -> list[str]:
+    """Return the nodes for which a command line is run one after the other, [] when it is run once."""
     once = rest[:1] == ["replay"] and "--once" in rest
     about_nodes = once or (rest and rest[0] in PER_NODE) or given & {"--rewind", "--reset"}
     if not ini or not about_nodes or "--node" in given or {"-h", "--help"} & set(rest):

@@ -1,4 +1,4 @@
-"""Writes what is generated from the tables of the program: `examples/*.ini`, `docs/commands.md` and the manual page.
+"""Writes what is generated from the tables of the program: sample INIs, `docs/commands.md`, manual page, command index.
 
 `python -m londiste_lite.manual` writes the files into the project's folder, `--check` only says whether they are stale.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from londiste_lite import cli
+from londiste_lite.arguments import Command
 from londiste_lite.man_page import man_page
 from londiste_lite.options import LONDISTE, OPTIONS, PULL, QUEUE, RELAY, Option
 
@@ -68,6 +69,44 @@ def _pages(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
         yield from _pages(child, child_name, context)
 
 
+_INDEX = f'''"""The commands with their options, for `cli`: what is in them is loaded when one is run.
+
+{_MADE}
+"""
+
+from __future__ import annotations
+
+from londiste_lite.arguments import Command
+
+# ruff: noqa: E501
+# fmt: off
+'''
+
+
+def command_index() -> str:
+    """Return the Python module that lists the commands, and the modules that they are in."""
+    lines = [_INDEX, "MODULES = {\n"]
+    for module in cli.modules():
+        lines += [f'    "{name}": "{module}",\n' for name in cli.build(pretty=False, only=module).commands]
+    lines += ["}\n\nTOP = ", *_described(cli.describe(cli.build(pretty=False)), ""), "\n"]
+    return "".join(lines)
+
+
+def _described(command: Command, indent: str) -> Iterator[str]:
+    """Yield the expression that makes `command`."""
+    yield "Command({"
+    yield ", ".join(f'"{name}": {takes_value}' for name, takes_value in command.options.items())
+    yield "}"
+    if command.children:
+        yield ", {\n"
+        for name, child in command.children.items():
+            yield f'{indent}    "{name}": '
+            yield from _described(child, indent + "    ")
+            yield ",\n"
+        yield f"{indent}}}"
+    yield ")"
+
+
 def files() -> dict[str, str]:
     """Return the generated files: path in the project's folder -> text."""
     return {
@@ -76,6 +115,7 @@ def files() -> dict[str, str]:
         "examples/push.ini": sample_ini(RELAY, "push_7"),
         "examples/pull.ini": sample_ini(PULL, "pull_7"),
         "docs/commands.md": commands_page(),
+        "londiste_lite/command_index.py": command_index(),
         "docs/londiste_lite.1": f'.\\" {_MADE}\n' + man_page(cli.build(pretty=False)),
     }
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
-_TOKEN = re.compile(
-    r"""(?P<comment>--[^\n]*) | (?P<block>/\*) | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*') | (?P<text>'(?:[^']|'')*')
+_TOKEN = r"""(?P<comment>--[^\n]*) | (?P<block>/\*) | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*') | (?P<text>'(?:[^']|'')*')
       | (?P<name>"(?:[^"]|"")*") | (?P<dollar>\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$)
-      | (?P<word>[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*) | (?P<other>.)""",
-    re.VERBOSE | re.DOTALL,
-)
+      | (?P<word>[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*) | (?P<other>.)"""
 
 # What would end the transaction in which the script and its event must both be.
 _TRANSACTION_WORDS = {"begin", "start", "commit", "end", "rollback", "abort", "prepare"}
@@ -39,6 +37,12 @@ class Statement:
         return bool(first) and first[0] in _TRANSACTION_WORDS
 
 
+@cache
+def _token() -> re.Pattern[str]:
+    # Not when this is imported: it takes longer than all the rest of a command's start-up but its imports.
+    return re.compile(_TOKEN, re.VERBOSE | re.DOTALL)
+
+
 def statements(script: str) -> list[Statement]:
     """Return the statements of a script; empty ones are left out."""
     found: list[Statement] = []
@@ -46,7 +50,7 @@ def statements(script: str) -> list[Statement]:
     begun: int | None = None
     words: list[str] = []
     while position < len(script):
-        token = _TOKEN.match(script, position)
+        token = _token().match(script, position)
         assert token is not None
         kind, text = token.lastgroup, token.group()
         if begun is None and kind not in ("comment", "block") and not text.isspace():

@@ -20,8 +20,6 @@ from londiste_lite.replay.mapping import Mapping, change_type, map_shape
 from londiste_lite.replay.stage import Group
 from londiste_lite.replay.typed import TypedRead, full_shape, row_expression
 from londiste_lite.structure import Equality, Table
-from londiste_lite.structure_copy import create
-from londiste_lite.structure_copy.table_ddl import TableDdl
 from londiste_lite.subscribed import Subscribed
 
 Marked = tuple[dict[tuple[str, ...], str], dict[tuple[TableName, str], str], str]
@@ -99,6 +97,9 @@ class Catalog:
 
     def _missing_table(self, subscribed: Subscribed) -> str:
         """Return the statements that make a table as the provider has it."""
+        from londiste_lite.structure_copy import create  # only here, for it is seldom wanted
+        from londiste_lite.structure_copy.table_ddl import TableDdl
+
         try:
             found = create.definition(self._provider, subscribed.table)
         except ObjectNotFound:

@@ -88,6 +88,7 @@ LAYERS: dict[str, set[str]] = {
         "status_screen",
         "context",
         "arguments",
+        "command_index",
         "completion",
     },
     "5 commands": {"commands"},
@@ -204,6 +205,15 @@ def test_walker__sees_imports_in_functions_and_under_conditions(tmp_path: Path) 
     assert own_import("londiste_lite.db.connect") == "db"
     assert own_import("londiste_lite.replay.loop.Replay") == "replay.loop"
     assert own_import("londiste_lite") is None
+
+
+def test_command__loads_the_module_that_it_is_in_and_no_other(tmp_path: Path) -> None:
+    code = "import sys; from londiste_lite.cli import main\ntry: main()\nfinally: print(*sys.modules)"
+    command = [sys.executable, "-c", code, str(tmp_path / "none.ini"), "pause"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    loaded = {name for name in done.stdout.split() if name.startswith(f"{PACKAGE}.commands.")}
+    assert loaded == {f"{PACKAGE}.commands.pause"}
 
 
 def test_command_line__does_not_load_the_engine_for_every_command() -> None:
