@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -11,12 +10,15 @@ import sysconfig
 import tarfile
 import venv
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from londiste_lite import __version__
-from tests.fixtures.cli import alive, until
+from tests.conftest import need
+from tests.fixtures.pair import UP
+from tests.fixtures.servers import ServerPool, connect
 
 ROOT = Path(__file__).parents[2]
 OURS = ("londiste_lite", "sql", "docs", "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE")
@@ -48,7 +50,9 @@ def built(tmp_path: Path) -> Path:
     return tmp_path / "dist"
 
 
-def test_package__complete_and_at_work_in_a_fresh_environment(built: Path, tmp_path: Path) -> None:
+def test_package__complete_and_at_work_in_a_fresh_environment(
+    built: Path, tmp_path: Path, pool: ServerPool, new_database: Callable[..., str]
+) -> None:
     (wheel,), (sdist,) = built.glob("*.whl"), built.glob("*.tar.gz")
     wanted = {str(p.relative_to(ROOT)) for p in (ROOT / "londiste_lite").rglob("*.py")}
     wanted |= {f"londiste_lite/{p.relative_to(ROOT)}" for p in (ROOT / "sql").rglob("*.sql")} | {
@@ -83,23 +87,28 @@ def test_package__complete_and_at_work_in_a_fresh_environment(built: Path, tmp_p
     script = run(tmp_path, fresh / "bin" / "londiste_lite", ini, "provider", "install", "--print")
     assert "create table if not exists londiste.provider_table" in script
     assert "pgq.next_batch" in script
-    _demo_that_keeps_running(fresh / "bin", tmp_path)
+    _at_work(fresh / "bin" / "londiste_lite", tmp_path, [new_database(need(pool, version)) for version in UP])
 
 
-def _demo_that_keeps_running(programs: Path, folder: Path) -> None:
-    shown = run(folder, programs / "londiste_lite", "demo", "--keep")
-    said = dict(re.findall(r"^(provider|subscriber|stop|delete): +(.*)$", shown, re.MULTILINE))
-    assert set(said) == {"provider", "subscriber", "stop", "delete"}, shown
-    folders = [Path(name) for name in said["delete"].split()[2:]]
-    pids = [int(path.read_text().split()[0]) for f in folders for path in (*f.glob("*.pid"), *f.glob("data/*.pid"))]
+def _at_work(program: Path, folder: Path, dsns: Sequence[str]) -> None:
+    """Replicate a table, with its first copy."""
+    (folder / "at_work.ini").write_text(
+        f"[londiste]\njob_name = at_work\nprovider_db = {dsns[0]}\nsubscriber_db = {dsns[1]}\npgq_queue_name = q\n"
+    )
+    provider, subscriber = map(connect, dsns)
     try:
-        assert len(pids) >= 4, shown  # two servers, replay, ticker
-        assert all(alive(pid) for pid in pids)
-        status = run(folders[0], programs / "londiste_lite", "replica.ini", "status", "--json")
-        assert '"replay_alive": true' in status
-        assert '"ticker_alive": true' in status
+        provider.script("create table entry (id int primary key, item text); insert into entry values (1, 'apple')")
+        for words in (
+            ("provider", "install"),
+            ("provider", "add", "entry"),
+            ("subscriber", "install"),
+            ("subscriber", "add", "entry", "--create"),
+        ):
+            run(folder, program, "at_work.ini", *words)
+        run(folder, program, "at_work.ini", "replay", "--once")
+        provider.script("insert into entry values (2, 'fig')")
+        run(folder, program, "at_work.ini", "replay", "--once")
+        assert subscriber.run("select item from entry order by id") == [("apple",), ("fig",)]
     finally:
-        run(folder, "sh", "-c", said["stop"])
-    until(lambda: not any(alive(pid) for pid in pids), "what demo --keep left running ends as it says")
-    run(folder, "sh", "-c", said["delete"])
-    assert not any(f.exists() for f in folders)
+        provider.close()
+        subscriber.close()

@@ -194,12 +194,11 @@ def test_ticker__sees_queues_that_come_and_go(pair: Pair, ticker: Callable[..., 
     assert locks.ticker_holder(pair.provider) == holder, "the ticker lost its connection"
 
 
-@pytest.mark.parametrize("mode", ["bulk", "ordered"])
-def test_rotation__under_load_with_a_slow_consumer(pair: Pair, mode: str) -> None:
+def test_rotation__under_load_with_a_slow_consumer(pair: Pair) -> None:
     """Event tables are rotated as fast as they may, while the replay is away half of the time."""
     pair.setup_table(ENTRY, "entry")
     pair.provider.run("select pgq.set_queue_config(%s, 'rotation_period', '1 millisecond')", [QUEUE])
-    pair.start(apply=mode)
+    pair.start()
     pair.wait()
 
     def write(number: int) -> Callable[[threading.Event], None]:

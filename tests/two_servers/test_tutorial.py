@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,13 +135,27 @@ def test_tutorial__resync_of_several_tables_without_names(site: Site) -> None:
     site.assert_equal(*tables)
 
 
-def test_tutorial__demo_runs_to_its_end(shell: CommandLine) -> None:
-    done = shell.run("demo", timeout=170)
-    assert done.err == ""
-    assert "1 | apple | 2.40     1 | apple | 2.40" in done.out
-    assert "5 | quince | 4.00    5 | quince | 4.00" in done.out
-    assert "replica.ini subscriber resync -v --force" in done.out
-    assert "servers and files are gone" in done.out
+def test_tutorial__demo_runs_to_its_end_and_keeps_running(shell: CommandLine) -> None:
+    done = shell.run("demo", "--keep", timeout=170)
+    said = dict(re.findall(r"^(provider|subscriber|stop|delete): +(.*)$", done.out, re.MULTILINE))
+    assert set(said) == {"provider", "subscriber", "stop", "delete"}, done.out
+    folders = [Path(name) for name in said["delete"].split()[2:]]
+    pids = [int(path.read_text().split()[0]) for f in folders for path in (*f.glob("*.pid"), *f.glob("data/*.pid"))]
+    try:
+        assert done.err == ""
+        assert "1 | apple | 2.40     1 | apple | 2.40" in done.out
+        assert "5 | quince | 4.00    5 | quince | 4.00" in done.out
+        assert "replica.ini subscriber resync -v --force" in done.out
+        assert len(pids) >= 4, done.out  # two servers, replay, ticker
+        assert all(alive(pid) for pid in pids)
+        status = shell.run(str(folders[0] / "replica.ini"), "status", "--json").out
+        assert '"replay_alive": true' in status
+        assert '"ticker_alive": true' in status
+    finally:
+        subprocess.run(["sh", "-c", said["stop"]], cwd=folders[0], env=shell.environment, check=True)
+    until(lambda: not any(alive(pid) for pid in pids), "what demo --keep left running ends as it says")
+    subprocess.run(["sh", "-c", said["delete"]], check=True)
+    assert not any(f.exists() for f in folders)
 
 
 def test_tutorial__demo_that_is_ended_cleans_up(shell: CommandLine) -> None:
