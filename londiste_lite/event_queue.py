@@ -13,6 +13,9 @@ from datetime import datetime
 from londiste_lite.db import Database, Row
 from londiste_lite.errors import ObjectNotFound, SchemaError
 from londiste_lite.names import nearest
+from londiste_lite.snapshots import Snapshot
+
+_TICKS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -137,9 +140,23 @@ def consumer_lags(db: Database, queue: Queue) -> list[tuple[str, float, int]]:
     ]
 
 
-def ticks_after(db: Database, queue: Queue, tick_id: int, most: int) -> list[Tick]:
-    """Return up to `most` ticks after `tick_id`, oldest first."""
-    return [tick(row) for row in db.rows("event_queue.ticks_after", queue_id=queue.id, tick=tick_id, most=most)]
+def ticks_after(db: Database, queue: Queue, tick_id: int, most: int, xmax: int = 0) -> list[Tick]:
+    """Return up to `most` ticks after `tick_id`, oldest first; only those whose snapshots end at `xmax` or later."""
+    rows = db.rows("event_queue.ticks_after", queue_id=queue.id, tick=tick_id, most=most, xmax=xmax)
+    return [tick(row) for row in rows]
+
+
+def first_tick_covering(db: Database, queue: Queue, tick_id: int, snapshot: Snapshot) -> Tick | None:
+    """Return the oldest tick after `tick_id` that sees all that `snapshot` sees, None when there is none yet."""
+    while True:
+        # The transaction before a snapshot's xmax had ended, so a tick whose own xmax is lower does not see it.
+        ticks = ticks_after(db, queue, tick_id, _TICKS_AT_ONCE, snapshot.xmax)
+        for each in ticks:
+            if Snapshot.parse(each.snapshot).covers(snapshot):
+                return each
+        if len(ticks) < _TICKS_AT_ONCE:
+            return None
+        tick_id = ticks[-1].id
 
 
 def make_tick(db: Database, queue: str) -> Tick:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from londiste_lite import lock_wait, routing, sequences, structure, unrouted
-from londiste_lite.db import Database
+from londiste_lite.db import Database, Row
 from londiste_lite.errors import ObjectNotFound, RegistrationError
 from londiste_lite.names import QualifiedName, SequenceName, TableName, nearest_name
 from londiste_lite.routing import StoredRoute
@@ -30,14 +30,22 @@ class Published:
 
 def tables(db: Database, queue: str) -> list[Published]:
     """Return the published tables in the order of registration."""
-    found = []
-    for name, key, key_given, column, rule, many, parks in db.rows("published.tables", queue=queue):
-        table = QualifiedName.parse(name)
-        route = routing.stored(column, rule, bool(many), bool(parks))
-        if route is not None and parks and (function := catalog.route_function(db, queue, table)):
-            route = replace(route, parking=routing.parking_call(function, table))
-        found.append(Published(table, tuple(key), bool(key_given), route))
-    return found
+    return [_published(db, queue, row) for row in db.rows("published.tables", queue=queue, table=None)]
+
+
+def find_table(db: Database, queue: str, table: TableName) -> Published | None:
+    """Return one published table, None when it is not published."""
+    row = db.row("published.tables", queue=queue, table=str(table))
+    return _published(db, queue, row) if row else None
+
+
+def _published(db: Database, queue: str, row: Row) -> Published:
+    name, key, key_given, column, rule, many, parks = row
+    table = QualifiedName.parse(name)
+    route = routing.stored(column, rule, bool(many), bool(parks))
+    if route is not None and parks and (function := catalog.route_function(db, queue, table)):
+        route = replace(route, parking=routing.parking_call(function, table))
+    return Published(table, tuple(key), bool(key_given), route)
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ def add_table(
     """
     with db.transaction():
         lock_wait.hold_publication(db, queue, lock_timeout)
-        before = {published.table: published for published in tables(db, queue)}.get(table)
+        before = find_table(db, queue, table)
         given = list(key) if key else None
         if given is None and before is not None and before.key_given:
             given = list(before.key)

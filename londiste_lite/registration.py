@@ -274,9 +274,10 @@ def subscribe(
     known = {p.table: p for p in published.tables(provider, queue)}
     names, failed = _Among(list(known), "table", f'published in queue "{queue}"').find_each(patterns)
     failed = [_publish_first(provider, one, "add") for one in failed]
+    taken = {t.table: t.local for t in subscribed.tables(subscriber, queue)}
 
     def act(name: TableName) -> Outcome:
-        added = add_table(provider, subscriber, queue, known[name], options, names)
+        added = add_table(provider, subscriber, queue, known[name], options, taken, names)
         return Outcome(name, added.note, added.changed)
 
     return _each(names, act) + failed

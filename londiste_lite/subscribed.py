@@ -61,7 +61,13 @@ class RowCounts:
 
 def tables(db: Database, queue: str) -> list[Subscribed]:
     """Return the subscribed tables in the order of registration."""
-    return [parse(row) for row in db.rows("subscribed.tables", queue=queue)]
+    return [parse(row) for row in db.rows("subscribed.tables", queue=queue, table=None)]
+
+
+def find_table(db: Database, queue: str, table: TableName) -> Subscribed | None:
+    """Return one subscribed table, None when it is not subscribed."""
+    row = db.row("subscribed.tables", queue=queue, table=str(table))
+    return parse(row) if row else None
 
 
 def parse(row: Sequence[Any]) -> Subscribed:
@@ -117,7 +123,7 @@ def remove_table(db: Database, queue: str, table: TableName) -> bool:
 
 def with_parked(db: Database, queue: str, table: Subscribed) -> Subscribed:
     """Return `table` with the number of events that wait aside now: later ones of their keys have to wait behind."""
-    found = next((t for t in tables(db, queue) if t.table == table.table), None)
+    found = find_table(db, queue, table.table)
     return replace(table, parked=found.parked if found else 0)
 
 
@@ -125,7 +131,7 @@ def lock_table(db: Database, queue: str, table: TableName) -> Subscribed | None:
     """Lock the subscription of a table until the end of this transaction and return it, None when there is none."""
     if not db.rows("subscribed.lock_table", queue=queue, table=str(table)):
         return None
-    return next((t for t in tables(db, queue) if t.table == table), None)
+    return find_table(db, queue, table)
 
 
 def set_state(db: Database, queue: str, table: Subscribed, after: TableState, snapshot: str | None = None) -> bool:

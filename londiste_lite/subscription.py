@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from londiste_lite import lock_wait, published, structure, subscribed
@@ -19,7 +19,6 @@ from londiste_lite.errors import (
     SchemaDrift,
 )
 from londiste_lite.names import TableName, nearest_name
-from londiste_lite.subscribed import Subscribed
 from londiste_lite.table_state import TableState
 from londiste_lite.tablecopy.stream import plan_columns
 
@@ -51,10 +50,12 @@ def add_table(
     queue: str,
     table: published.Published,
     options: AddOptions,
+    taken: dict[TableName, TableName],
     coming: Collection[TableName],
 ) -> Added:
     """Subscribe to one table; `coming` are the tables that are added by the same command.
 
+    `taken` gives the names on the subscriber of the tables that are subscribed, to which this one is added.
     Raises RegistrationError and its kinds, SchemaDrift, DatabaseError; nothing is left behind then.
     """
     # Loaded when a table is made, which is rare: every command that reads the registration would pay for it.
@@ -62,7 +63,7 @@ def add_table(
     from londiste_lite.structure_copy.references import add_references
 
     name = table.table
-    local = _local_name(subscribed.tables(subscriber, queue), name, options.dest)
+    local = _local_name(taken, name, options.dest)
     if options.condition is not None:
         check_condition(provider, name, options.condition)
     absent = options.create and structure.find_table(subscriber, local) is None
@@ -71,24 +72,24 @@ def add_table(
         left_out = create_table(subscriber, wanted, local) if wanted else []
         added = _register(provider, subscriber, queue, table, local, options)
         if wanted:
-            taken = {t.table: t.local for t in subscribed.tables(subscriber, queue)}
-            left_out += add_references(subscriber, wanted, taken, coming)
+            left_out += add_references(subscriber, wanted, {**taken, name: local}, coming)
+    taken[name] = local
     words = ["created"] if wanted else ["exists, not created"] if options.create else []
     words.append("added" if added else "already there")
     without = f" (without {'; '.join(left_out)})" if left_out else ""
     return Added(", ".join(words) + without, added or wanted is not None)
 
 
-def _local_name(taken: Sequence[Subscribed], name: TableName, dest: TableName | None) -> TableName:
+def _local_name(taken: Mapping[TableName, TableName], name: TableName, dest: TableName | None) -> TableName:
     """Return the table's name on the subscriber. Raises RegistrationError when it goes elsewhere or takes another's."""
-    there = next((one for one in taken if one.table == name), None)
-    if there is not None and dest is not None and there.local != dest:
+    there = taken.get(name)
+    if there is not None and dest is not None and there != dest:
         raise RegistrationError(
-            f'"{name}" is subscribed into "{there.local}" already',
+            f'"{name}" is subscribed into "{there}" already',
             hint="To change that, end the subscription with `subscriber remove` first.",
         )
-    local = there.local if there else dest or name
-    other = next((one.table for one in taken if one.local == local and one.table != name), None)
+    local = there or dest or name
+    other = next((table for table, held in taken.items() if held == local and table != name), None)
     if other is not None:
         raise RegistrationError(
             f'"{local}" holds the rows of "{other}" already', hint="Name another table with --dest-table."

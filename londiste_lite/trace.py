@@ -88,14 +88,13 @@ def trace(
     Raises ObjectNotFound when the table is not published or not subscribed, RegistrationError for a key that cannot be.
     """
     queue = event_queue.find_queue(provider, queue_name)
-    found = {p.table: p for p in published.tables(provider, queue_name)}
-    if table not in found:
-        near = nearest_name(table, list(found))
+    known = published.find_table(provider, queue_name, table)
+    if known is None:
+        near = nearest_name(table, [p.table for p in published.tables(provider, queue_name)])
         raise ObjectNotFound(
             f'table "{table}" is not published in queue "{queue_name}"',
             hint=f'Did you mean "{near}"?' if near else "See `provider tables`.",
         )
-    known = found[table]
     wanted = registration.require_subscribed(subscriber, queue_name, table)
     values = _canonical(provider, known, key)
     row = _provider_row(provider, known, values)

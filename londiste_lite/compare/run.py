@@ -206,7 +206,7 @@ class Comparing:
         settings = self._sides.settings
         source = structure.require_table(moment.provider, subscription.table, "provider")
         target = structure.require_table(moment.subscriber, subscription.local, "subscriber")
-        known = {p.table: p for p in published.tables(moment.provider, settings.queue)}.get(subscription.table)
+        known = published.find_table(moment.provider, settings.queue, subscription.table)
         if known is None:
             raise NotComparable(
                 f'table "{subscription.table}" is not published any more',

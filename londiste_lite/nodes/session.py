@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from londiste_lite import locks
-from londiste_lite.db import Database
+from londiste_lite.db import Database, Row
 from londiste_lite.errors import AlreadyRunning
 from londiste_lite.event_queue import Tick
 from londiste_lite.nodes.provider_pool import LentProvider, ProviderPool
@@ -112,7 +112,15 @@ class NodeSession(Session):
 
     def _look_ahead(self) -> Ahead:
         found = self._cache.after(self._at.id)
-        return super()._look_ahead() if found is None else Ahead(found)
+        if found is None:
+            return super()._look_ahead()
+        # Events that are shared have no scripts among them.
+        shared = bool(found) and self._events_at_hand(found[-1]) is not None
+        return Ahead(found, [] if shared else None)
+
+    def _events_at_hand(self, end: Tick) -> Sequence[Row] | None:
+        settings = self._settings
+        return self._cache.events.between(self._at.id, end.id, settings.node, settings.few_events)
 
     def _lease(self) -> None:
         self._leased, self._since = self._pool.take()

@@ -1,4 +1,4 @@
-"""The ticks of the provider's queue, read once for all nodes, and which nodes have events in them."""
+"""The ticks of the provider's queue and the newest events, read once for all nodes, and which nodes have any."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from londiste_lite.backoff import Backoff
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError
 from londiste_lite.event_queue import Queue, Tick
-from londiste_lite.replay.fetch import events_between
+from londiste_lite.nodes.shared_events import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, SharedEvents
+from londiste_lite.replay.fetch import events_between, few
 from londiste_lite.replay.settings import ReplaySettings, open_provider
+from londiste_lite.replay.stage import EVENT_COLUMNS
 from londiste_lite.replay.window import MOST_TICKS
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.stop_flag import StopFlag
@@ -34,9 +36,10 @@ ALL = None
 
 
 class TickCache:
-    """The newest ticks, oldest first, without a gap."""
+    """The newest ticks, oldest first, without a gap; `events` has what lies between the newest of them."""
 
     def __init__(self) -> None:
+        self.events = SharedEvents()
         self._ids: list[int] = []
         self._ticks: list[Tick] = []
         self._lock = threading.Lock()
@@ -53,6 +56,7 @@ class TickCache:
         """Forget everything: there may be a gap before what comes next."""
         with self._lock:
             self._ids, self._ticks = [], []
+        self.events.clear()
 
     def after(self, tick_id: int) -> list[Tick] | None:
         """Return the ticks after `tick_id`, None when they are not all here."""
@@ -117,21 +121,31 @@ class Watcher:
                     return
                 self._sleep(db)
                 continue
-            targets = self._targets(db, queue, last, new[-1])
+            targets = self._read(db, queue, last, new[-1])
             last = new[-1]
             # The nodes that are woken must find the ticks.
             self._cache.add(new)
             if targets is ALL or targets:
                 self._wanted(targets)
 
-    def _targets(self, db: Database, queue: Queue, start: Tick, end: Tick) -> set[str] | None:
-        """Return the nodes with events between two ticks: one look over an index, each event read once for all."""
+    def _read(self, db: Database, queue: Queue, start: Tick, end: Tick) -> set[str] | None:
+        """Return the nodes with events between two ticks; the events are shared where they are not too many."""
         if end.event_seq - start.event_seq > MOST_EVENTS:
             return ALL
-        windows = (Snapshot.parse(start.snapshot), Snapshot.parse(end.snapshot))
-        events = events_between(queue.event_table, *windows, [], "ev_extra3")
-        found = {row[0] for row in db.run(f"select distinct ev_extra3 from ({events}) as e")}
-        return ALL if None in found else found
+
+        def select(columns: str) -> str:
+            seen = (Snapshot.parse(start.snapshot), Snapshot.parse(end.snapshot))
+            return events_between(queue.event_table, *seen, [], columns)
+
+        rows = None
+        if end.event_seq - start.event_seq <= MOST_AT_ONCE:
+            rows = few(db, select(f"{EVENT_COLUMNS}, ev_extra3"), MOST_AT_ONCE, MOST_BYTES_AT_ONCE)
+        if rows is None:
+            targets = {row[0] for row in db.run(f"select distinct ev_extra3 from ({select('ev_extra3')}) as e")}
+        else:
+            self._cache.events.add(start.id, end.id, rows)
+            targets = {row[-1] for row in rows}
+        return ALL if None in targets else targets
 
     def _sleep(self, db: Database) -> None:
         # Not select(), which cannot take the high numbers that descriptors have in a process with many nodes.

@@ -51,7 +51,8 @@ class Window:
     `after` names tables whose copy holds what its snapshot (text form) sees already. `with_scripts` tells that scripts
     of `provider execute` run at their places; the row changes of their transactions are then left out. `scripts` are
     the transactions that ran any, None when nobody looked. `claim` names a consumer without which the queue may forget
-    the events while they are read. Up to `few` events are read as rows.
+    the events while they are read. Up to `few` events are read as rows; `events` are all of them, of these tables and
+    others, where they were read already.
     """
 
     start: str
@@ -62,6 +63,7 @@ class Window:
     claim: str | None = None
     scripts: Sequence[int] | None = None
     few: int = 0
+    events: Sequence[Row] | None = None
 
 
 @contextlib.contextmanager
@@ -198,6 +200,10 @@ class BatchRunner:
     def _apply_rows(self, window: Window, point: str, *, searching: bool) -> dict[TableName, RowCounts]:
         """Apply a window without scripts: large tables straight from the provider, the others through the stage."""
         tables = {s.table: s for s in window.tables}
+        if window.events is not None and not window.after:
+            names = {str(name) for name in tables}
+            at_hand = [row for row in window.events if row[1] in names]
+            return self._apply_few(at_hand, tables, point, searching=searching)
         found = self._events(window)
         if window.few:
             rows = fetch.few(self._provider, found.select(list(tables), stage.EVENT_COLUMNS), window.few)

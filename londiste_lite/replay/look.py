@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from londiste_lite import event_queue, locks, subscribed
 from londiste_lite.db import Database
@@ -44,7 +45,7 @@ class Look:
         self._queue = queue
         self._consumer = consumer
         self._text: str | None = None
-        self._tables: Sequence[Subscribed] = ()
+        self._tables: dict[str, tuple[list[Any], Subscribed]] = {}
 
     def here(self) -> Here:
         """Look at the subscriber."""
@@ -57,10 +58,19 @@ class Look:
         assert row is not None
         paused, asked, meeting, sequences, text = row
         if text != self._text:
-            self._tables = [subscribed.parse(stored) for stored in json.loads(text or "[]")]
+            self._take_in(json.loads(text or "[]"))
             self._text = text
         names = [QualifiedName.parse(name) for name in sequences]
-        return Here(bool(paused), bool(asked), None if meeting is None else int(meeting), names, self._tables)
+        tables = [table for _, table in self._tables.values()]
+        return Here(bool(paused), bool(asked), None if meeting is None else int(meeting), names, tables)
+
+    def _take_in(self, rows: Sequence[list[Any]]) -> None:
+        """Note what is subscribed; of thousands of tables only a few are different from the look before."""
+        before = self._tables
+        self._tables = {}
+        for row in rows:
+            known = before.get(row[0])
+            self._tables[row[0]] = known if known and known[0] == row else (row, subscribed.parse(row))
 
     def ahead(self, provider: Database, tick_id: int, low: int, most: int) -> Ahead:
         """Look at the provider: up to `most` ticks after `tick_id`, scripts of transactions from `low` on."""

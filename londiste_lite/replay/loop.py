@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from londiste_lite import event_queue, locks, pausing, schema, scripts, subscribed
 from londiste_lite.backoff import Backoff
 from londiste_lite.complaint import Complaint
-from londiste_lite.db import Database
+from londiste_lite.db import Database, Row
 from londiste_lite.errors import (
     AlreadyRunning,
     ClaimReleased,
@@ -189,6 +189,9 @@ class Session:
         low = Snapshot.parse(self._at.snapshot).xmin
         return self._look.ahead(self.provider, self._at.id, low, MOST_TICKS)
 
+    def _events_at_hand(self, end: Tick) -> Sequence[Row] | None:
+        return None
+
     def _new_copies(self) -> CopyCoordinator:
         assert self._keys is not None
         sides = (self.provider, self.subscriber, self._queue)
@@ -278,8 +281,8 @@ class Session:
             failed = self._copies.failures()
             if failed:
                 name = next(iter(failed))
-                stored = {t.table: t for t in subscribed.tables(self.subscriber, self._queue.name)}
-                reason = stored[name].error if name in stored else None
+                stored = subscribed.find_table(self.subscriber, self._queue.name, name)
+                reason = stored.error if stored else None
                 raise ReplayError(f'the copy of "{name}" failed: {reason}', table=str(name))
             tables = self._tables()
             held = next((t for t in tables if t.held), None)
@@ -294,8 +297,8 @@ class Session:
         watch.end()
         self._finish(force=True)
 
-    def _tables(self) -> list[Subscribed]:
-        return subscribed.tables(self.subscriber, self._queue.name)
+    def _tables(self) -> Sequence[Subscribed]:
+        return self._look.here().tables
 
     def _turn(self) -> bool:
         """Do what is due once; return whether there was anything."""
@@ -389,8 +392,14 @@ class Session:
         few = self._settings.few_events
         if end.event_seq - self._at.event_seq > few:
             few = 0
+        events = self._events_at_hand(end)
         window = Window(
-            self._at.snapshot, end.snapshot, wanted, after, with_scripts=True, claim=claim, scripts=ran, few=few
+            *(self._at.snapshot, end.snapshot, wanted, after),
+            with_scripts=True,
+            claim=claim,
+            scripts=ran,
+            few=few,
+            events=events,
         )
         try:
             counts = self._runner.run(window, finish)
@@ -445,12 +454,8 @@ class Session:
         held = event_queue.position(self.provider, self._queue.name, self._settings.copy_consumer)
         if held is None:
             return 0
-        for tick in event_queue.ticks_after(self.provider, self._queue, held, MOST_TICKS):
-            if tick.id >= self._at.id:
-                return 0
-            if Snapshot.parse(tick.snapshot).covers(copied):
-                return self._at.event_seq - tick.event_seq
-        return 0
+        tick = event_queue.first_tick_covering(self.provider, self._queue, held, copied)
+        return 0 if tick is None or tick.id >= self._at.id else self._at.event_seq - tick.event_seq
 
     def _sync_sequences(self, names: Sequence[SequenceName]) -> None:
         if self._sequences.look(names):

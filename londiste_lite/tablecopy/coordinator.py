@@ -171,12 +171,12 @@ class CopyCoordinator:
             self._hold_at(at)
         if not subscribed.set_state(self._subscriber, self._queue.name, table, TableState.IN_COPY, snapshot):
             return
-        stored = {t.table: t for t in subscribed.tables(self._subscriber, self._queue.name)}
-        if table.table in stored:
+        stored = subscribed.find_table(self._subscriber, self._queue.name, table.table)
+        if stored is not None:
             self._give_way(table.local)
             # Once more: a resync may have come between the first look and the change of state.
             self._requests = copies.copies_asked_for(self._subscriber, self._queue.name)
-            self._launch(stored[table.table])
+            self._launch(stored)
 
     def _hold_at(self, tick: Tick) -> None:
         """Hold the queue from a tick on, or from where it is held already."""

@@ -100,4 +100,5 @@ def condition_of(wanted: Subscribed, route: StoredRoute | None, node: str | None
 
 def route_of(provider: Database, queue: str, wanted: Subscribed) -> StoredRoute | None:
     """Return the route of a table, as the provider's transaction sees it."""
-    return {table.table: table.route for table in published.tables(provider, queue)}.get(wanted.table)
+    found = published.find_table(provider, queue, wanted.table)
+    return found.route if found else None

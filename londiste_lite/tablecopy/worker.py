@@ -163,15 +163,7 @@ class CopyWorker:
         """Return the oldest tick that sees all that the table holds already."""
         assert self._wanted.snapshot is not None
         held = event_queue.position(provider, queue.name, self._settings.copy_consumer) or 0
-        copied = Snapshot.parse(self._wanted.snapshot)
-        while True:
-            ticks = event_queue.ticks_after(provider, queue, held, MOST_TICKS)
-            for tick in ticks:
-                if Snapshot.parse(tick.snapshot).covers(copied):
-                    return tick
-            if len(ticks) < MOST_TICKS:
-                return None
-            held = ticks[-1].id
+        return event_queue.first_tick_covering(provider, queue, held, Snapshot.parse(self._wanted.snapshot))
 
     def _apply_to(self, runner: BatchRunner, tick: Tick) -> None:
         """Apply the table's events up to a tick."""

@@ -29,7 +29,7 @@ def create_capture(
     """
     with install.own_transaction(db, lock_timeout):
         tables = catalog.read(db, queue, table, key, route)
-        found = install.existing(db, tables[0].queue_id)
+        found = install.existing(db, tables[0].queue_id, [one.oid for one in tables])
         given = None if key is None else tuple(key)
         same = install.registered(found, tables[0]) == install.Registered(given, route)
         if same and not any(install.differences(one, found) for one in tables):
@@ -37,7 +37,7 @@ def create_capture(
         install.lock(db, table)
         # Read again: what was read before the lock may have been altered while it was waited for.
         tables = catalog.read(db, queue, table, key, route)
-        found = install.existing(db, tables[0].queue_id)
+        found = install.existing(db, tables[0].queue_id, [one.oid for one in tables])
         for one in tables:
             install.install(db, one, found, key)
     log.debug("capture of table %s: %d relation(s)", table, len(tables))

@@ -58,12 +58,18 @@ def own_transaction(db: Database, lock_timeout: float) -> Iterator[None]:
         yield
 
 
-def existing(db: Database, queue_id: int) -> Existing:
-    """Read what there is of one queue."""
-    rows = db.rows("triggers.functions", queue_id=queue_id)
+def existing(db: Database, queue_id: int, relations: Sequence[int] | None = None) -> Existing:
+    """Read what there is of one queue: of the relations with these numbers, or of all."""
+    oids = None if relations is None else list(relations)
+    if oids is None:
+        rows = db.rows("triggers.functions", queue_id=queue_id)
+    else:
+        rows = db.rows("triggers.functions_of", queue_id=queue_id, oids=oids)
     triggers = [
         FoundTrigger(oid, QualifiedName(schema, table), name, bits, function, args.removesuffix("\\000"), mode != "D")
-        for oid, schema, table, name, bits, function, args, mode in db.rows("triggers.triggers", queue_id=queue_id)
+        for oid, schema, table, name, bits, function, args, mode in db.rows(
+            "triggers.triggers", queue_id=queue_id, oids=oids
+        )
     ]
     return Existing({r[0]: r[1] for r in rows}, {r[0]: r[2] for r in rows if r[2]}, triggers)
 

@@ -89,6 +89,7 @@ select tick_id, tick_snapshot::text, tick_event_seq, tick_time
 from pgq.tick
 where tick_queue = %(queue_id)s
   and tick_id > %(tick)s
+  and pg_catalog.txid_snapshot_xmax(tick_snapshot) >= %(xmax)s
 order by tick_id
 limit %(most)s
 

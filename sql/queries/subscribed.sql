@@ -10,6 +10,7 @@ from londiste.subscriber_table t
                  where queue_name = %(queue)s
                  group by table_name) p on p.table_name = t.table_name
 where t.queue_name = %(queue)s
+  and (%(table)s::text is null or t.table_name = %(table)s)
 order by t.nr
 
 -- name: add_table

@@ -79,6 +79,15 @@ select f.proname::text, f.prosrc, pg_catalog.obj_description(f.oid, 'pg_proc')
  where f.pronamespace = 'londiste'::pg_catalog.regnamespace
    and pg_catalog.starts_with(f.proname, pg_catalog.format('capture_%%s_', %(queue_id)s::int4))
 
+-- name: functions_of
+-- The same of some relations, by the index of names: "`" is what comes after "_".
+select f.proname::text, f.prosrc, pg_catalog.obj_description(f.oid, 'pg_proc')
+  from pg_catalog.unnest(%(oids)s::int8[]) o (oid)
+  join pg_catalog.pg_proc f
+    on f.proname >= pg_catalog.format('capture_%%s_%%s_', %(queue_id)s::int4, o.oid)::pg_catalog.name
+   and f.proname < pg_catalog.format('capture_%%s_%%s`', %(queue_id)s::int4, o.oid)::pg_catalog.name
+ where f.pronamespace = 'londiste'::pg_catalog.regnamespace
+
 -- name: triggers
 select t.tgrelid::int8, n.nspname::text, c.relname::text, t.tgname::text, t.tgtype::int4, f.proname::text,
        pg_catalog.encode(t.tgargs, 'escape'), t.tgenabled::text
@@ -88,6 +97,7 @@ select t.tgrelid::int8, n.nspname::text, c.relname::text, t.tgname::text, t.tgty
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
  where not t.tgisinternal
    and pg_catalog.starts_with(t.tgname, pg_catalog.format('_londiste_%%s_', %(queue_id)s::int4))
+   and (%(oids)s::int8[] is null or t.tgrelid = any (%(oids)s::pg_catalog.oid[]))
  order by n.nspname, c.relname, t.tgname
 
 -- name: route

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 
 import pytest
 
-from londiste_lite import claims, event_queue
+from londiste_lite import claims, event_queue, service
+from londiste_lite.db import Database, Row
 from londiste_lite.replay import fetch, stage
 from londiste_lite.snapshots import Snapshot
+from londiste_lite.stop_flag import StopFlag
 from londiste_lite.triggers.capture_table import Route
+from tests.fixtures.cli import until
 from tests.fixtures.nodes import Nodes
 from tests.fixtures.pair import QUEUE, Pair
 from tests.fixtures.servers import ServerPool
@@ -68,6 +72,40 @@ def _rows(plan: dict) -> int:  # type: ignore[type-arg]
         return below
     thrown = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
     return int((plan["Actual Rows"] + thrown) * plan["Actual Loops"])
+
+
+def test_events__are_read_once_by_a_process_that_serves_several_nodes(
+    pair: Pair, pool: ServerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = Nodes(pair, pool, ["1", "2", "3"])
+    nodes.table("create table t (id int primary key, item text, node text)", "t", Route("column", "node"))
+    nodes.replay()
+    by_nodes: list[str] = []
+    few = fetch.few
+
+    def noted(provider: Database, select: str, *more: int) -> list[Row] | None:
+        by_nodes.append(select)
+        return few(provider, select, *more)
+
+    # The name by which batches know it; the watcher has its own.
+    monkeypatch.setattr(fetch, "few", noted)
+    stop = StopFlag()
+    serving = threading.Thread(target=service.run_nodes, args=([*nodes.settings.values()], stop))
+    serving.start()
+    try:
+        nodes.provider.script("insert into t values (1, 'a', null)")
+        until(lambda: all(nodes.keys(name) == [1] for name in nodes.databases), "all nodes are at work")
+        by_nodes.clear()
+        for number in range(2, 30):
+            nodes.provider.script(f"insert into t values ({number}, 'b', '{number % 4}'), ({-number}, 'c', null)")
+            if number % 9 == 0:
+                nodes.provider.script(f"update t set node = '{number % 3 + 1}' where id % 3 = 0")
+        until(lambda: all(nodes.keys(name)[:1] == [-29] for name in nodes.databases), "all of it arrives")
+    finally:
+        stop.request()
+        serving.join(30)
+    nodes.assert_routed("node is null or node = %(node)s")
+    assert by_nodes == []
 
 
 def test_index_of_targets__is_only_there_where_routes_are(nodes: Nodes) -> None:
