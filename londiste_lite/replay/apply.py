@@ -52,6 +52,14 @@ class TablePlan:
     expected_updates: dict[int, int] = field(default_factory=dict)
     inserts: dict[int, int] = field(default_factory=dict)
 
+    def count(self, rows: int) -> None:
+        """Note how many events there are, all of one kind."""
+        kind = self.sql.sources[0].types[0][0]
+        self.events = rows
+        self.counts.inserted = rows if kind == events.INSERT else 0
+        self.counts.updated = rows if kind == events.UPDATE else 0
+        self.counts.deleted = rows if kind == events.DELETE else 0
+
 
 def by_table(groups: Sequence[Group]) -> dict[TableName, list[Group]]:
     """Return the groups of each table, tables in the order of their first events."""
@@ -183,7 +191,9 @@ class BulkApply:
         more = []
         if plan.truncated:
             more = ["pg_catalog.left(ev_type, 1) <> 'R'", f"ev_id > {plan.sql.after}"]
-        self._stream.copy(plan.target.name, read, columns, more, copy_in)
+        rows = self._stream.copy(plan.target.name, read, columns, more, copy_in)
+        if read.guard is not None:
+            plan.count(rows)
 
     def _delete(self, plan: TablePlan) -> None:
         if plan.plain_inserts or not any(t[0] == "D" for s in plan.sql.sources for t in s.types):

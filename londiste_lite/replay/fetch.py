@@ -31,6 +31,7 @@ _LONGEST_SEARCH = 1000
 _READS_PER_CANCEL = 64
 # How long events may be together, in bytes, that are read as rows.
 _FEW_BYTES = 1 << 20
+_SAMPLED_PAGES = 200
 
 
 def events_between(
@@ -40,13 +41,16 @@ def events_between(
     conditions: Sequence[str],
     columns: str,
     reader: Reader | None = None,
+    sample: str = "",
 ) -> str:
     """Return a SELECT of the events that `end` sees and `start` does not; `reader` None takes those of every node.
+
+    `sample` is a TABLESAMPLE clause.
 
     An event belongs to the batch in which its transaction became visible. Transactions that began after `start` are
     found by a range of the index on ev_txid; those that were in progress in `start` and are done in `end` by number.
     """
-    source = QualifiedName.parse(event_table).quoted
+    source = QualifiedName.parse(event_table).quoted + sample
     also = "".join(f" and {condition}" for condition in ("ev_owner is null", *conditions))
     unfinished = sorted(txid for txid in end.in_progress if txid >= start.xmax)
     but = f" and ev_txid <> all ({_bigints(unfinished)})" if unfinished else ""
@@ -143,10 +147,15 @@ class TypedStream:
     provider: Database
     subscriber: Database
     window: EventWindow
+    tables: Sequence[TableName] = ()
 
     def copy(self, table: TableName, read: TypedRead, columns: str, more: Sequence[str], copy_in: str) -> int:
-        """Stream `columns` of the table's row events that fulfil `more` into a COPY; return how many there are."""
-        source = read.source(self.window.select([table], read.event_columns, more))
+        """Stream `columns` of the table's row events that fulfil `more` into a COPY; return how many there are.
+
+        A `read` with a guard goes over the events of all `tables`, and fails at one that it does not let through.
+        """
+        tables = [table] if read.guard is None else self.tables
+        source = read.source(self.window.select(tables, read.event_columns, more))
         return pump(self.provider, f"copy (select {columns} from {source}) to stdout", self.subscriber, copy_in)
 
 
@@ -189,6 +198,23 @@ class EventWindow:
         after = {name: snapshot for name, snapshot in self.after.items() if name in tables}
         conditions = [*table_conditions(tables, after, scripts), *more]
         return events_between(self.event_table, self.start, self.end, conditions, columns, self.reader)
+
+    def sample(self, tables: Sequence[TableName], columns: str) -> str:
+        """Return the SELECT of `columns` of some of the events, wherever they lie."""
+        after = {name: snapshot for name, snapshot in self.after.items() if name in tables}
+        conditions = table_conditions(tables, after)
+        sampled = _sampled(self.event_table)
+        return events_between(self.event_table, self.start, self.end, conditions, columns, self.reader, sampled)
+
+
+def _sampled(event_table: str) -> str:
+    """A TABLESAMPLE clause that looks at about _SAMPLED_PAGES pages of the event tables."""
+    parent = quote_literal(QualifiedName.parse(event_table).quoted)
+    pages = (
+        "(select coalesce(pg_catalog.sum(pg_catalog.pg_relation_size(i.inhrelid)), 0) / 8192 from "
+        f"pg_catalog.pg_inherits i where i.inhparent = {parent}::pg_catalog.regclass)"
+    )
+    return f" tablesample system (least(100, 100.0 * {_SAMPLED_PAGES} / greatest({pages}, 1)))"
 
 
 def pump(

@@ -389,16 +389,15 @@ class Session:
             position.store(self.subscriber, self._queue.name, self._settings.consumer, end)
 
         claim = self._settings.consumer if self._settings.may_be_parked else None
-        few = self._settings.few_events
-        if end.event_seq - self._at.event_seq > few:
-            few = 0
+        most, few = end.event_seq - self._at.event_seq, self._settings.few_events
         events = self._events_at_hand(end)
         window = Window(
             *(self._at.snapshot, end.snapshot, wanted, after),
             with_scripts=True,
             claim=claim,
             scripts=ran,
-            few=few,
+            most=most,
+            few=few if most <= few else 0,
             events=events,
         )
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from londiste_lite import events
 from londiste_lite.db import Database, Row
-from londiste_lite.names import QualifiedName, TableName
+from londiste_lite.names import QualifiedName, TableName, quote_literal
 from londiste_lite.scripts import EVENT_TYPE, Script
 
 STAGE = 'pg_temp."londiste_stage"'
@@ -23,6 +23,7 @@ _LATER = 'pg_temp."londiste_later"'
 _GROUPS = """select tbl, typ, att, pg_catalog.count(*)::int8, pg_catalog.min(ev_id)::int8, pg_catalog.max(ev_id)::int8
 from {source} e (ev_id, tbl, typ, att) group by tbl, typ, att order by 5"""
 GROUP_COLUMNS = "ev_id, ev_extra1, ev_type, ev_extra2"
+_LEAST_SAMPLED = 50
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,24 @@ def groups(db: Database) -> list[Group]:
 def groups_of(db: Database, source: str) -> list[Group]:
     """Return what `source` holds, a FROM item with number, table, type and attribute numbers of events."""
     return [_group(*row) for row in db.run(_GROUPS.format(source=source))]
+
+
+def alike(db: Database, sample: str) -> Group | None:
+    """Return what the sampled events have in common, None when they are of several kinds or too few to tell.
+
+    `sample` is a SELECT of `GROUP_COLUMNS`; how many events there are is not known. Raises events.UnknownEvent.
+    """
+    rows = db.run(
+        "select tbl, typ, att, pg_catalog.count(*)::int8, 0, 0 "
+        f"from ({sample}) e (ev_id, tbl, typ, att) group by tbl, typ, att"
+    )
+    return _group(*rows[0]) if len(rows) == 1 and rows[0][3] >= _LEAST_SAMPLED else None
+
+
+def is_like(group: Group) -> str:
+    """Return the condition that an event of the queue belongs to a group."""
+    att = "ev_extra2 is null" if group.attnum_text is None else f"ev_extra2 = {quote_literal(group.attnum_text)}"
+    return f"ev_type = {quote_literal(group.type_text)} and ev_extra1 = {quote_literal(str(group.table))} and {att}"
 
 
 def groups_among(rows: Sequence[Row]) -> list[Group]:

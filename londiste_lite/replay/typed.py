@@ -21,11 +21,14 @@ class TypedRead:
     """How the provider reads the events of one table.
 
     `row` is an expression over `ev_type` and `ev_data`; `provider` is the table there, `mapping` where its columns go.
+    `guard` is a condition that every event has to fulfil where they were not counted before: one that does not makes
+    the statement fail.
     """
 
     provider: Table
     mapping: Mapping
     row: str
+    guard: str | None = None
 
     def parsed(self, sql: TableSql) -> str:
         """The columns of `TableSql.copy_parsed`, over `source`."""
@@ -38,7 +41,11 @@ class TypedRead:
     @property
     def event_columns(self) -> str:
         """What is read of the events."""
-        return f'ev_id, pg_catalog.left(ev_type, 1)::"char" as op, {self.row} as r'
+        row = self.row
+        if self.guard is not None:
+            # The text of no type is that of a record, which begins with a parenthesis.
+            row = f"case when {self.guard} then {row} else ev_type::{self.provider.name.quoted} end"
+        return f'ev_id, pg_catalog.left(ev_type, 1)::"char" as op, {row} as r'
 
     def source(self, select: str) -> str:
         """A FROM item of the events in columns; `select` reads `event_columns`."""
