@@ -18,11 +18,12 @@ from londiste_lite.subscribed import Subscribed
 class Ahead:
     """What the provider has after the last applied tick: ticks, oldest first, and transactions that ran scripts.
 
-    `scripts` None: nobody looked.
+    `scripts` None: nobody looked. `told`: the provider was not asked, it is the tick that was notified.
     """
 
     ticks: Sequence[Tick]
     scripts: Sequence[int] | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True)
