@@ -393,11 +393,11 @@ class Database:
         """Subscribe to notifications of `channel`, a plain identifier."""
         self.script(f'listen "{channel}"')
 
-    def take_notifications(self) -> list[str]:
-        """Read what has arrived on the socket and return what the notifications say, oldest first."""
+    def take_notifications(self) -> int:
+        """Read what has arrived on the socket and return how many notifications there were."""
         with self._translated():
             self._raw.poll()
-        found = [notice.payload for notice in self._raw.notifies]
+        found = len(self._raw.notifies)
         self._raw.notifies.clear()
         return found
 

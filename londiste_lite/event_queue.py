@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 
 from londiste_lite.db import Database, Row
 from londiste_lite.errors import ObjectNotFound, SchemaError
-from londiste_lite.names import nearest, quote_literal
+from londiste_lite.names import nearest
 from londiste_lite.snapshots import Snapshot
 
 _TICKS_AT_ONCE = 1000
@@ -58,29 +58,6 @@ def tick_channel(queue_id: int) -> str:
 def tick(row: Row) -> Tick:
     """Return the tick of a row: number, snapshot as text, event sequence, time, and perhaps the transaction."""
     return Tick(int(row[0]), str(row[1]), int(row[2] or 0), row[3], int(row[4]) if len(row) > 4 else 0)
-
-
-def notified_tick(text: str) -> Tick | None:
-    """Return the tick that a notification speaks of, None when it does not tell it whole.
-
-    Anybody may notify, so there may be no such tick: see `tick_is_true`.
-    """
-    with contextlib.suppress(ValueError, OverflowError, OSError):
-        number, sequence, epoch, snapshot = text.split(" ")
-        time = datetime.fromtimestamp(float(epoch), timezone.utc)
-        return Tick(int(number), str(Snapshot.parse(snapshot)), int(sequence), time)
-    return None
-
-
-def tick_is_true(queue: Queue, tick: Tick, since: Snapshot) -> str:
-    """Return the SQL condition that there is this tick, and that no script came after `since`."""
-    snapshot = quote_literal(tick.snapshot)
-    return (
-        f"exists (select from pgq.tick t where t.tick_queue = {queue.id} and t.tick_id = {tick.id} "
-        f"and t.tick_snapshot::pg_catalog.text = {snapshot} and t.tick_event_seq = {tick.event_seq}) "
-        "and not exists (select from londiste.provider_script s "
-        f"where s.queue_name = {quote_literal(queue.name)} and s.txid >= {since.xmin})"
-    )
 
 
 def create_queue(db: Database, queue: str, *, at_once: bool = True) -> bool:

@@ -155,11 +155,6 @@ class BatchRunner:
                 return counts
         raise AssertionError("a batch is tried twice")
 
-    def read_few(self, window: Window, condition: str) -> list[Row] | None:
-        """Return the few events of a window if `condition` holds on the provider, None when it does not or for many."""
-        select = self._events(window).select([s.table for s in window.tables], stage.EVENT_COLUMNS)
-        return fetch.few(self._provider, select, window.few, condition=condition)
-
     def apply_parked(self, tables: Mapping[TableName, Subscribed]) -> dict[TableName, RowCounts]:
         """Apply events that were brought back into the stage, in the caller's transaction; what is refused is parked.
 

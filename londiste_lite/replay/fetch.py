@@ -159,18 +159,15 @@ class TypedStream:
         return pump(self.provider, f"copy (select {columns} from {source}) to stdout", self.subscriber, copy_in)
 
 
-def few(
-    provider: Database, select: str, most: int, most_bytes: int = _FEW_BYTES, condition: str = "true"
-) -> list[Row] | None:
+def few(provider: Database, select: str, most: int, most_bytes: int = _FEW_BYTES) -> list[Row] | None:
     """Return the events of a SELECT of `stage.EVENT_COLUMNS` and perhaps more.
 
-    None when there are more than `most`, when they are longer than `most_bytes` together, or unless `condition` holds.
+    None when there are more than `most`, or when they are longer than `most_bytes` together.
     """
     rows = provider.run(
         f"with e (ev_id, tbl, typ, att, data) as materialized (select * from ({select}) w limit {most + 1}), "
         "found (few) as materialized (select pg_catalog.count(*) <= "
-        f"{most} and coalesce(pg_catalog.sum(pg_catalog.octet_length(data)), 0) <= {most_bytes} and {condition} "
-        "from e) "
+        f"{most} and coalesce(pg_catalog.sum(pg_catalog.octet_length(data)), 0) <= {most_bytes} from e) "
         "select e.* from found left join e on few where not few or e.ev_id is not null"
     )
     return None if rows and rows[0][0] is None else rows

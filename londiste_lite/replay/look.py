@@ -18,12 +18,11 @@ from londiste_lite.subscribed import Subscribed
 class Ahead:
     """What the provider has after the last applied tick: ticks, oldest first, and transactions that ran scripts.
 
-    `scripts` None: nobody looked. `told`: the provider was not asked, it is the tick that was notified.
+    `scripts` None: nobody looked.
     """
 
     ticks: Sequence[Tick]
     scripts: Sequence[int] | None = None
-    told: bool = False
 
 
 @dataclass(frozen=True)

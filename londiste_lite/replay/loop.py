@@ -7,7 +7,6 @@ import os
 import select
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from londiste_lite import event_queue, locks, pausing, schema, scripts, subscribed
 from londiste_lite.backoff import Backoff
@@ -131,7 +130,6 @@ class Session:
         self._met, self._met_at, self._missed = -1, 0.0, -1
         self._limit = RowLimit(settings.max_batch_rows)
         self._forget: Callable[[], None] = lambda: None
-        self._heard: Tick | None = None
 
     # --- opening and closing --------------------------------------------------------------------------------
 
@@ -188,11 +186,6 @@ class Session:
         self.provider.listen(self._queue.channel)
 
     def _look_ahead(self) -> Ahead:
-        """Look for ticks after the replay's position; one that was notified and is near need not be asked for."""
-        heard, self._heard = self._heard, None
-        events = heard.event_seq - self._at.event_seq if heard is not None else -1
-        if heard is not None and heard.id > self._at.id and 0 <= events <= self._settings.few_events:
-            return Ahead([heard], [], told=True)
         low = Snapshot.parse(self._at.snapshot).xmin
         return self._look.ahead(self.provider, self._at.id, low, MOST_TICKS)
 
@@ -329,8 +322,6 @@ class Session:
         if met_at == self._at.id:
             self._stop.wait(MEETING_LOOK_SECONDS)
             return True
-        if met_at is not None and ahead.told:
-            return True  # what is to be met may lie before it
         if met_at is not None:
             ticks = [tick for tick in ticks if tick.id <= met_at]
         end = choose_end(self._at, ticks, self._limit.rows)
@@ -343,9 +334,9 @@ class Session:
             low, high = Snapshot.parse(self._at.snapshot).xmin, Snapshot.parse(end.snapshot).xmax
             ran = scripts.transactions_between(self.provider, self._queue.name, low, high)
         end = end_at_script(self._at, ticks, end, ran)
-        applied = self._batch(tables, end, ran, here.sequences, told=ahead.told)
+        self._batch(tables, end, ran, here.sequences)
         self._finish()
-        return not (applied and ahead.told)  # the next one will be told too
+        return True
 
     def _stop_copies(self) -> None:
         """End all copies: a script may want locks on what they write."""
@@ -378,12 +369,9 @@ class Session:
         return tick
 
     def _batch(
-        self, tables: Sequence[Subscribed], end: Tick, ran: Sequence[int], sequences: Sequence[SequenceName], told: bool
-    ) -> bool:
-        """Apply everything up to tick `end` to the tables that are in sync.
-
-        Return False when the provider has to be asked first what there is: after a tick that was only `told`.
-        """
+        self, tables: Sequence[Subscribed], end: Tick, ran: Sequence[int], sequences: Sequence[SequenceName]
+    ) -> None:
+        """Apply everything up to tick `end` to the tables that are in sync."""
         begun = time.monotonic()
         wanted = [t for t in tables if t.state is TableState.OK]
         after = {t.table: t.snapshot for t in wanted if t.snapshot is not None}
@@ -412,17 +400,11 @@ class Session:
             few=few if most <= few else 0,
             events=events,
         )
-        if told:
-            true = event_queue.tick_is_true(self._queue, end, Snapshot.parse(self._at.snapshot))
-            read = None if after else self._runner.read_few(window, true)
-            if read is None:
-                return False
-            window = replace(window, events=read)
         try:
             counts = self._runner.run(window, finish)
         except SchemaDrift as drift:
             self._held.hold(drift, wanted, self._at)
-            return True
+            return
         self._sequences.committed()
         rows = sum(c.total for c in counts.values())
         self.observer.batch(time.monotonic() - begun, rows)
@@ -437,7 +419,6 @@ class Session:
                 time.monotonic() - begun,
             )
         self._at = end
-        return True
 
     def _join(self, table: Subscribed) -> None:
         """Bring a table from its copy's snapshot to the replay's position, in one transaction, and take it over."""
@@ -495,17 +476,10 @@ class Session:
     def _sleep(self, seconds: float) -> None:
         """Wait for a tick, a copy worker's end, a stop, or `seconds`."""
         # A notification may have come in with the answer to some statement after the last look for ticks.
-        if self._stop.requested or self._hear():
+        if self._stop.requested or self.provider.take_notifications():
             return
         ready, _, _ = select.select([self.provider.fileno(), self._wake_read], [], [], seconds)
         if self._wake_read in ready:
             os.read(self._wake_read, 4096)
         if self.provider.fileno() in ready:
-            self._hear()
-
-    def _hear(self) -> bool:
-        """Take what was notified; return whether there was anything."""
-        told = self.provider.take_notifications()
-        if told:
-            self._heard = event_queue.notified_tick(told[-1])
-        return bool(told)
+            self.provider.take_notifications()

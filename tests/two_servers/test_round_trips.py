@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from londiste_lite import event_queue, scripts
+from londiste_lite import event_queue
 from londiste_lite.db import Database
 from londiste_lite.errors import DatabaseError
 from londiste_lite.replay.loop import Session
@@ -24,15 +24,6 @@ class _Steps(Session):
         self._turn()
         return self._at.id
 
-    def listen(self) -> None:
-        """Forget the notifications so far."""
-        self._sleep(0.0)
-        self._heard = None
-
-    def hear(self) -> None:
-        """Wait for a notification."""
-        self._sleep(10.0)
-
 
 def test_few_round_trips_for_a_small_batch(pair: Pair) -> None:
     pair.setup_table("create table t (id int primary key, item text)", "t", expect_sync=True)
@@ -44,14 +35,6 @@ def test_few_round_trips_for_a_small_batch(pair: Pair) -> None:
             """Run one statement and replay it; return the messages to provider and subscriber."""
             pair.provider.script(sql)
             tick = event_queue.make_tick(pair.provider, QUEUE)
-            before = session.provider.messages, session.subscriber.messages
-            assert session.step() == tick.id
-            return session.provider.messages - before[0], session.subscriber.messages - before[1]
-
-        def told() -> tuple[int, int]:
-            """Make a tick, hear of it and replay it."""
-            tick = event_queue.make_tick(pair.provider, QUEUE)
-            session.hear()
             before = session.provider.messages, session.subscriber.messages
             assert session.step() == tick.id
             return session.provider.messages - before[0], session.subscriber.messages - before[1]
@@ -71,59 +54,6 @@ def test_few_round_trips_for_a_small_batch(pair: Pair) -> None:
         pair.assert_equal("t")
         assert pair.conflicts("t") == 0
         assert pair.table("t").inserted == 23
-
-        # A tick that is told need not be asked for.
-        session.listen()
-        pair.provider.script("insert into t values (100, 'c')")
-        assert told() <= (2, 3)
-        pair.assert_equal("t")
-    finally:
-        session.close()
-
-
-def test_told_tick_that_is_none__is_not_believed(pair: Pair) -> None:
-    """Anybody who may connect may notify."""
-    pair.setup_table("create table t (id int primary key, item text)", "t", expect_sync=True)
-    session = _Steps(pair.settings, StopFlag())
-    session.open()
-    try:
-        pair.provider.script("insert into t values (1, 'a')")
-        at = event_queue.make_tick(pair.provider, QUEUE)
-        while session.step() < at.id:
-            pass
-        queue = event_queue.find_queue(pair.provider, QUEUE)
-        pair.provider.script("insert into t values (2, 'b')")
-        xmax = 1_000_000
-        for told in (
-            f"{at.id + 1} {at.event_seq} 0 {xmax}:{xmax}:",
-            f"{at.id + 1000} {at.event_seq + 1} 1e9 {xmax}:{xmax}:",
-            f"{at.id + 1} {at.event_seq} 1e400 {xmax}:{xmax}:",
-            f"{at.id} {at.event_seq} 0 1:1:",
-            f"{at.id + 1} {at.event_seq} nan 1:2:3:4",
-            "1 2 3 '; drop table t; --",
-            *("", " ", "x", f"{at.id + 1}", "9" * 5000 + " 1 1 1:1:"),
-        ):
-            session.listen()
-            pair.provider.run("select pg_notify(%s, %s)", [queue.channel, told])
-            session.hear()
-            assert session.step() == at.id, told
-        assert pair.subscriber.run("select count(*) from t") == [(1,)]
-        # A true one is.
-        session.listen()
-        tick = event_queue.make_tick(pair.provider, QUEUE)
-        session.hear()
-        assert session.step() == tick.id
-        pair.assert_equal("t")
-
-        # Unless a script came before it, which needs to be looked for.
-        session.listen()
-        pair.provider.script("insert into t values (3, 'c')")
-        scripts.execute(pair.provider, QUEUE, "note", "alter table t add more int default 7", 10)
-        tick = event_queue.make_tick(pair.provider, QUEUE)
-        session.hear()
-        while session.step() < tick.id:
-            pass
-        pair.assert_equal("t")
     finally:
         session.close()
 

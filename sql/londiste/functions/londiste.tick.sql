@@ -10,10 +10,7 @@ as $$
 -- Function: londiste.tick(1)
 --
 --      Makes a tick now, whatever the queue's thresholds say, and wakes the
---      consumers that listen on channel londiste_tick_<queue id>. The notification
---      says which tick it is, so that nobody has to ask first: number, event sequence,
---      time (seconds since 1970) and snapshot, with a blank between them; the number
---      alone where that is too long. Anybody may notify: what is said must be checked.
+--      consumers that listen on channel londiste_tick_<queue id>.
 --
 -- Parameters:  i_queue_name - the queue
 -- Returns:     the new tick: number, snapshot in text form, event sequence, time, and the
@@ -29,7 +26,6 @@ declare
     _tick_seq text;
     _event_seq text;
     _external bool;
-    _notice text;
 begin
     select q.queue_id, q.queue_tick_seq, q.queue_event_seq, q.queue_external_ticker
       into _queue_id, _tick_seq, _event_seq, _external
@@ -49,8 +45,6 @@ begin
     returning t.tick_id, t.tick_snapshot::text, t.tick_event_seq, t.tick_time, txid_current()
       into tick_id, tick_snapshot, event_seq, tick_time, tick_txid;
 
-    _notice := concat_ws(' ', tick_id, event_seq, extract(epoch from tick_time), tick_snapshot);
-    perform pg_notify('londiste_tick_' || _queue_id::text,
-        case when octet_length(_notice) < 7900 then _notice else tick_id::text end);
+    perform pg_notify('londiste_tick_' || _queue_id::text, tick_id::text);
 end;
 $$ language plpgsql security definer set search_path = pg_catalog, pg_temp;
