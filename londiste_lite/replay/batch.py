@@ -42,8 +42,6 @@ LEAST_TYPED = 1000
 MOST_STREAMS = 8
 # Batches that only went through when the provider did not read the events, until it is no longer asked to.
 MOST_TYPED_FAILURES = 3
-# Of so many events a sample is taken: where they are alike, one pass over them less is needed.
-LEAST_SAMPLED = 20_000
 # Of a text that is not of its type: an event among those that seemed to be alike was not.
 NOT_ALIKE = "22P02"
 
@@ -55,8 +53,8 @@ class Window:
     `after` names tables whose copy holds what its snapshot (text form) sees already. `with_scripts` tells that scripts
     of `provider execute` run at their places; the row changes of their transactions are then left out. `scripts` are
     the transactions that ran any, None when nobody looked. `claim` names a consumer without which the queue may forget
-    the events while they are read. `most` is about how many events there may be, 0 unknown. Up to `few` are read as
-    rows; `events` are all of them, of these tables and others, where they were read already.
+    the events while they are read. Up to `few` are read as rows; `sample` tells that they are many, and may be of one
+    kind; `events` are all of them, of these tables and others, where they were read already.
     """
 
     start: str
@@ -66,8 +64,8 @@ class Window:
     with_scripts: bool = False
     claim: str | None = None
     scripts: Sequence[int] | None = None
-    most: int = 0
     few: int = 0
+    sample: bool = False
     events: Sequence[Row] | None = None
 
 
@@ -215,7 +213,7 @@ class BatchRunner:
             rows = fetch.few(self._provider, found.select(list(tables), stage.EVENT_COLUMNS), window.few)
             if rows is not None:
                 return self._apply_few(rows, tables, point, searching=searching)
-        if window.most >= LEAST_SAMPLED and self._mode == "bulk" and self._read_typed:
+        if window.sample and self._mode == "bulk" and self._read_typed:
             counts = self._apply_alike(found, tables, point)
             if counts is not None:
                 return counts

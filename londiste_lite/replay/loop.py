@@ -389,15 +389,15 @@ class Session:
             position.store(self.subscriber, self._queue.name, self._settings.consumer, end)
 
         claim = self._settings.consumer if self._settings.may_be_parked else None
-        most, few = end.event_seq - self._at.event_seq, self._settings.few_events
+        most = end.event_seq - self._at.event_seq
         events = self._events_at_hand(end)
         window = Window(
             *(self._at.snapshot, end.snapshot, wanted, after),
             with_scripts=True,
             claim=claim,
             scripts=ran,
-            most=most,
-            few=few if most <= few else 0,
+            few=self._settings.few_events if most <= self._settings.few_events else 0,
+            sample=most >= self._settings.sampled_events,
             events=events,
         )
         try:

@@ -16,8 +16,8 @@ class ReplaySettings:
     `apply` is `bulk` or `ordered`, `on_error` is `stop` or `park`; `max_batch_rows` bounds how many events are merged
     into one batch; `parallel_copies` how many tables are copied at once, each by up to `copy_jobs` jobs, in ranges of
     about `copy_range_bytes` when it is larger than that; a batch of up to `few_events` is read as rows instead of
-    streamed. `park_events` and `park_seconds` say how far behind the subscriber may be before it is parked, None for
-    ever.
+    streamed, and of one with `sampled_events` or more a sample is looked at before they are counted. `park_events` and
+    `park_seconds` say how far behind the subscriber may be before it is parked, None for ever.
     """
 
     provider_dsn: str
@@ -36,6 +36,7 @@ class ReplaySettings:
     copy_range_bytes: int = 32 << 20
     max_batch_rows: int = 500_000
     few_events: int = 200
+    sampled_events: int = 20_000
     park_events: int | None = None
     park_seconds: float | None = None
 

@@ -23,7 +23,6 @@ _LATER = 'pg_temp."londiste_later"'
 _GROUPS = """select tbl, typ, att, pg_catalog.count(*)::int8, pg_catalog.min(ev_id)::int8, pg_catalog.max(ev_id)::int8
 from {source} e (ev_id, tbl, typ, att) group by tbl, typ, att order by 5"""
 GROUP_COLUMNS = "ev_id, ev_extra1, ev_type, ev_extra2"
-_LEAST_SAMPLED = 50
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def groups_of(db: Database, source: str) -> list[Group]:
 
 
 def alike(db: Database, sample: str) -> Group | None:
-    """Return what the sampled events have in common, None when they are of several kinds or too few to tell.
+    """Return what the sampled events have in common, None when they are of several kinds or when there are none.
 
     `sample` is a SELECT of `GROUP_COLUMNS`; how many events there are is not known. Raises events.UnknownEvent.
     """
@@ -105,7 +104,7 @@ def alike(db: Database, sample: str) -> Group | None:
         "select tbl, typ, att, pg_catalog.count(*)::int8, 0, 0 "
         f"from ({sample}) e (ev_id, tbl, typ, att) group by tbl, typ, att"
     )
-    return _group(*rows[0]) if len(rows) == 1 and rows[0][3] >= _LEAST_SAMPLED else None
+    return _group(*rows[0]) if len(rows) == 1 else None
 
 
 def is_like(group: Group) -> str:

@@ -190,7 +190,10 @@ def one_run(pair: Pair, seed: int, mode: str) -> None:
         for _ in range(2):
             # Few events take another way than many, and most batches of a test have few.
             process = pair.start_process(
-                apply=mode, max_batch_rows=rng.choice([1, 50, 500_000]), few_events=rng.choice([0, 20, 200])
+                apply=mode,
+                max_batch_rows=rng.choice([1, 50, 500_000]),
+                few_events=rng.choice([0, 20, 200]),
+                sampled_events=rng.choice([1, 20_000]),
             )
             time.sleep(0.5 + rng.random())
             if rng.random() < 0.3:
