@@ -17,13 +17,13 @@ DDL = "create table t (id int primary key, item text, node text)"
 BY_COLUMN = "node is null or node = %(node)s"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "together"), [(1, False), (2, True)])
 def test_random_history__ends_with_every_row_at_exactly_the_nodes_that_it_names(
-    pair: Pair, pool: ServerPool, seed: int
+    pair: Pair, pool: ServerPool, seed: int, together: bool
 ) -> None:
     nodes = Nodes(pair, pool, [str(number) for number in range(8)])
     nodes.table(DDL, "t", Route("column", "node"))
-    random_history(nodes, random.Random(seed), changes=10_000, kills=100)
+    random_history(nodes, random.Random(seed), changes=10_000, kills=100, together=together)
     nodes.assert_routed(BY_COLUMN)
 
 

@@ -136,7 +136,7 @@ def test_parked_node__killed_on_its_way_back_loses_nothing(nodes: Nodes, point: 
     event_queue.make_tick(nodes.provider, QUEUE)
     claims.park_behind(nodes.provider)
     rotate(nodes, "1")
-    process = ReplayProcess(nodes.settings["2"], point)
+    process = ReplayProcess(nodes.settings["2"], crash_at=point)
     try:
         process.died()
     finally:

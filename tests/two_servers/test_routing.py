@@ -139,8 +139,11 @@ def test_route__node_that_is_away_misses_nothing_and_delays_nobody(nodes: Nodes)
     nodes.assert_routed(BY_COLUMN)
 
 
-def test_route__random_history_with_killed_replays_ends_with_every_row_where_it_belongs(nodes: Nodes) -> None:
+@pytest.mark.parametrize("together", [False, True])
+def test_route__random_history_with_killed_replays_ends_with_every_row_where_it_belongs(
+    nodes: Nodes, together: bool
+) -> None:
     nodes.table(DDL, "t", Route("column", "node"))
     del nodes.databases[HOSTILE], nodes.settings[HOSTILE]
-    random_history(nodes, random.Random(7), changes=600, kills=4)
+    random_history(nodes, random.Random(7), changes=600, kills=4, together=together)
     nodes.assert_routed(BY_COLUMN)
