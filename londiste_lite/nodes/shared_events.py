@@ -13,9 +13,10 @@ from londiste_lite.scripts import EVENT_TYPE
 # How many events may lie between two looks of the watcher, and how long their texts may be together, in bytes.
 MOST_AT_ONCE = 20_000
 MOST_BYTES_AT_ONCE = 4 << 20
-# What is kept in all, with about what a row takes beside its text.
+# What is kept in all, with about what a row takes beside its text, and what is kept of a tick without events.
 MOST_BYTES_KEPT = 32 << 20
 _ROW_BYTES = 300
+_SPAN_BYTES = 600
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class SharedEvents:
         events: dict[str | None, list[Row]] = {}
         for *event, node in rows:
             events.setdefault(node, []).append(tuple(event))
-        size = sum(_ROW_BYTES + len(row[4] or "") for row in rows)
+        size = _SPAN_BYTES + sum(_ROW_BYTES + len(row[4] or "") for row in rows)
         with self._lock:
             self._spans[start] = _Span(end, size, events)
             self._kept += size
@@ -65,9 +66,8 @@ class SharedEvents:
                 span = self._spans.get(start)
                 if span is None or span.end > end:
                     return None
-                for name, events in span.events.items():
-                    if node is None or name is None or name == node:
-                        found += events
+                for name in span.events if node is None else (None, node):
+                    found += span.events.get(name, ())
                 if len(found) > most:
                     return None
                 start = span.end
