@@ -33,7 +33,7 @@ from londiste_lite.replay.held import HeldTables
 from londiste_lite.replay.look import Ahead, Look
 from londiste_lite.replay.observer import Nobody, ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber, same_database
-from londiste_lite.replay.window import MOST_TICKS, RowLimit, choose_end, end_at_script
+from londiste_lite.replay.window import MOST_TICKS, RowLimit, choose_end, end_at_script, scripts_coming
 from londiste_lite.sequences import SequenceSync
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.stop_flag import StopFlag
@@ -310,7 +310,9 @@ class Session:
         if self._rests(here.paused):
             return False
         tables = here.tables
-        ready = self._copies.turn(tables, self._at, asked=here.copies_asked)
+        # A script ends the copies that are under way.
+        may_start = not scripts_coming(self._at, ahead.ticks, ahead.scripts or ())
+        ready = self._copies.turn(tables, self._at, asked=here.copies_asked, may_start=may_start)
         joining = [table for table in ready if self._held.due(table, self._at)]
         for table in joining:
             self._join(table)

@@ -62,3 +62,11 @@ def end_at_script(start: Tick, ticks: Sequence[Tick], end: Tick, scripts: Sequen
         if any(seen.sees(txid) for txid in waiting):
             return tick
     return end
+
+
+def scripts_coming(start: Tick, ticks: Sequence[Tick], scripts: Sequence[int]) -> bool:
+    """Tell whether any of `scripts` (transactions) is seen by the last of `ticks`, and not by `start`."""
+    if not ticks or not scripts:
+        return False
+    begun, last = Snapshot.parse(start.snapshot), Snapshot.parse(ticks[-1].snapshot)
+    return any(last.sees(txid) and not begun.sees(txid) for txid in scripts)

@@ -89,10 +89,12 @@ class CopyCoordinator:
                     )
         self._drop_leftovers()
 
-    def turn(self, tables: Sequence[Subscribed], at: Tick, *, asked: bool = True) -> list[Subscribed]:
+    def turn(
+        self, tables: Sequence[Subscribed], at: Tick, *, asked: bool = True, may_start: bool = True
+    ) -> list[Subscribed]:
         """Do what is due, at the replay's position `at`; return the tables that the main replay may take over now.
 
-        `asked` False: no resync is known to have asked for anything.
+        `asked` False: no resync is known to have asked for anything. `may_start` False: no copy is begun.
         """
         self._collect_finished(tables)
         self._note()
@@ -106,10 +108,12 @@ class CopyCoordinator:
             if table.table in self._workers:
                 continue
             if table.state is TableState.MISSING:
-                self._start_copy(table, table.snapshot)
+                if may_start:
+                    self._start_copy(table, table.snapshot)
             elif table.state is TableState.OK and table.snapshot is None:
                 # Only some rows are to be copied anew: the table is complete up to the replay's position.
-                self._start_copy(table, at.snapshot, at)
+                if may_start:
+                    self._start_copy(table, at.snapshot, at)
             elif table.state is TableState.CATCHING_UP and self._may_try(table.table):
                 ready.append(table)
         if not waiting and not self._workers:

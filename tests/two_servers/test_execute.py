@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from londiste_lite import scripts, subscribed
+from londiste_lite import event_queue, scripts, service, subscribed
 from londiste_lite.errors import UsageError
 from londiste_lite.names import QualifiedName
 from londiste_lite.scripts import ScriptFailed
+from londiste_lite.stop_flag import StopFlag
+from londiste_lite.tablecopy.worker import CopyWorker
 from tests.fixtures.pair import CONSUMER, QUEUE, Pair, both_modes
 
 TABLE = "create table entry (id int primary key, item text)"
@@ -67,6 +69,31 @@ def test_execute__table_in_copy_holds_the_scripts_changes_once(pair: Pair) -> No
     pair.until(lambda: pair.states() == ["ok"], "sync")
     pair.wait()
     pair.assert_equal("counter")
+
+
+def test_execute__copies_wait_for_the_scripts_that_are_known_to_come(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each script ends the copies under way, so a copy that begins among scripts begins again and again."""
+    pair.setup_table(TABLE, "entry")
+    pair.provider.script("insert into entry select i, 'item' from generate_series(1, 1000) i")
+    service.run_once(pair.settings, StopFlag())
+    for number in range(5):
+        execute(pair, f"alter table entry add c{number} int")
+        pair.provider.script(f"update entry set c{number} = {number} where id < 5")
+        event_queue.make_tick(pair.provider, QUEUE)
+    pair.resync("entry")
+    begun: list[CopyWorker] = []
+    start = CopyWorker.start
+
+    def noted(worker: CopyWorker) -> None:
+        begun.append(worker)
+        start(worker)
+
+    monkeypatch.setattr(CopyWorker, "start", noted)
+    service.run_once(pair.settings, StopFlag())
+    pair.assert_equal("entry")
+    assert len(begun) == 1
 
 
 def test_execute__failing_on_the_provider_leaves_nothing(pair: Pair) -> None:
