@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 
 from londiste_lite.db import Database, connect
@@ -92,21 +94,110 @@ class _Looking:
         if self._ended.wait(self._patience):
             return
         try:
-            with contextlib.closing(connect(self._db.nearest_dsn(2), job="watch", role="locks")) as other:
+            with _beside(self._db) as other:
                 waited = self._patience
                 while not self._ended.is_set():
-                    # The server's number of the session, which a pooler between the two would hide.
-                    found = other.rows("lock_wait.blockers", pid=int(self._db.backend.split()[0]))
-                    holders = [Holder(*row) for row in found]
-                    if holders and not self._ended.is_set():
-                        self._note(holders, waited)
+                    held_by = _held_by(self._db, other)
+                    if held_by and not self._ended.is_set():
+                        self._note(held_by, waited)
                     self._ended.wait(LOOK_SECONDS)
                     waited += LOOK_SECONDS
         except LondisteError as error:
             log.debug("%s: who holds the lock cannot be seen: %s", self._db.label, error)
 
-    def _note(self, holders: list[Holder], waited: float) -> None:
-        more = f" and {len(holders) - MOST_NAMED} others" if len(holders) > MOST_NAMED else ""
-        before, self.held_by = self.held_by, ", ".join(map(str, holders[:MOST_NAMED])) + more
+    def _note(self, held_by: str, waited: float) -> None:
+        before, self.held_by = self.held_by, held_by
         if waited >= SAY_AFTER and (self.held_by != before or waited - LOOK_SECONDS < SAY_AFTER):
-            log.info("%s: waiting for a lock that is held by %s", self._db.label, self.held_by)
+            _say(self._db, held_by)
+
+
+class LockWatch:
+    """One thread that says of connections for whose locks they wait, until they are closed.
+
+    For those that wait as long as it takes: a replay behind somebody's LOCK TABLE.
+    """
+
+    def __init__(self) -> None:
+        self._watched: weakref.WeakKeyDictionary[Database, _Waiting] = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, db: Database) -> None:
+        """Watch `db` from now on."""
+        with self._lock:
+            self._watched[db] = _Waiting()
+            # A process that goes to the background by a fork leaves its threads behind.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="locks", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(SAY_AFTER / 2)
+            with self._lock:
+                for db in [db for db in self._watched if db.closed]:
+                    del self._watched[db]
+                if not self._watched:
+                    self._thread = None
+                    return
+                due = list(self._watched.items())
+            for db, waiting in due:
+                try:
+                    waiting.look(db, time.monotonic())
+                except LondisteError as error:
+                    log.debug("%s: who holds the lock cannot be seen: %s", db.label, error)
+                except Exception:
+                    log.exception("%s: the watch over its locks failed", db.label)
+
+
+class _Waiting:
+    """What was seen of one connection: the statement under way since when, and for whom it waited."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._pause = SAY_AFTER
+        self._told = ""
+
+    def look(self, db: Database, now: float) -> None:
+        """Say who holds the lock that a statement waits for, again when it is somebody else."""
+        since = db.waiting_since
+        if since != self._since:
+            self._since, self._pause, self._told = since, SAY_AFTER, ""
+        if since is None or now - since < self._pause:
+            return
+        # A statement that takes long by itself should not be looked at every second.
+        self._pause = 1.5 * (now - since)
+        with _beside(db) as other:
+            held_by = _held_by(db, other)
+        if held_by and held_by != self._told and db.waiting_since == since:
+            _say(db, held_by)
+            self._told = held_by
+
+
+@contextlib.contextmanager
+def _beside(db: Database) -> Iterator[Database]:
+    """A second connection to the server of `db`."""
+    with contextlib.closing(connect(db.nearest_dsn(2), job="watch", role="locks")) as other:
+        yield other
+
+
+def _held_by(db: Database, other: Database) -> str:
+    """Return who holds the lock that `db` waits for, empty when it waits for none."""
+    # The server's number of the session, which a pooler between the two would hide.
+    found = other.rows("lock_wait.blockers", pid=int(db.backend.split()[0]))
+    holders = [Holder(*row) for row in found]
+    more = f" and {len(holders) - MOST_NAMED} others" if len(holders) > MOST_NAMED else ""
+    return ", ".join(map(str, holders[:MOST_NAMED])) + more
+
+
+def _say(db: Database, held_by: str) -> None:
+    log.info("%s: waiting for a lock that is held by %s", db.label, held_by)
+
+
+_watch = LockWatch()
+
+
+def watch_locks(db: Database) -> Database:
+    """Have the process's watch look for locks that `db` waits for, and return it."""
+    _watch.add(db)
+    return db

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from londiste_lite.connection_watch import look_after
 from londiste_lite.db import Database, connect
 from londiste_lite.errors import ConfigError, PrivilegeMissing
+from londiste_lite.lock_wait import watch_locks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,7 @@ def open_subscriber(settings: ReplaySettings, role: str) -> tuple[Database, bool
     """
     tuned = {"work_mem": "128MB", "temp_buffers": "32MB", "maintenance_work_mem": "256MB", "synchronous_commit": "on"}
     db = look_after(connect(settings.subscriber_dsn, job=settings.job, role=role, settings=tuned))
+    watch_locks(db)
     try:
         db.script("set session_replication_role = replica")
     except PrivilegeMissing:

@@ -183,3 +183,19 @@ def test_lock_timeout_0__is_no_limit_and_the_wait_is_said(
     assert f"(backend {writer.backend_pid}, user " in caplog.text
     assert caplog.text.count("waiting for a lock") == 1
     assert lock_wait.milliseconds(0.0001) == 1
+
+
+def test_replay__says_for_whose_lock_it_waits(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "londiste_lite.lock_wait")
+    pair.setup_table("create table entry (id int primary key)", "entry")
+    pair.start()
+    pair.wait()
+    user = pair.connect_subscriber()
+    with user.transaction():
+        user.script("lock table entry in share mode")
+        pair.provider.script("insert into entry values (1)")
+        pair.until(lambda: "waiting for a lock that is held by" in caplog.text, "a word about the lock")
+    pair.wait()
+    pair.assert_equal("entry")
+    assert f"(backend {user.backend_pid}, user " in caplog.text
+    assert caplog.text.count("waiting for a lock") == 1
