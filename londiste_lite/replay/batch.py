@@ -314,13 +314,31 @@ class BatchRunner:
             return self._apply_groups(found, mode, tables)
 
         if not searching:
-            return apply(groups, self._mode)
+            return self._apply_or_name(groups, apply, tables)
         counts, failures = self._parking.sift(tables, apply, self._mode, cut=self._cut)
         self._failures += len(failures)
         if failures and not self._park:
             raise self._first_failure(failures[0], tables) from failures[0].error
         self._parking.park(failures)
         return counts
+
+    def _apply_or_name(
+        self,
+        groups: Sequence[Group],
+        apply: Callable[[Sequence[Group], str], dict[TableName, RowCounts]],
+        tables: Mapping[TableName, Subscribed],
+    ) -> dict[TableName, RowCounts]:
+        """Apply what is staged; where that tells by itself which event cannot be, it is not searched for again."""
+        if self._park or self._mode != "ordered":
+            return apply(groups, self._mode)
+        try:
+            with self.subscriber.savepoint("londiste_whole"):
+                return apply(groups, self._mode)
+        except DatabaseError as error:
+            failure = self._parking.named(tables, error)
+            if failure is None:
+                raise
+            raise self._first_failure(failure, tables) from error
 
     def _apply_groups(
         self, groups: Sequence[Group], mode: str, tables: Mapping[TableName, Subscribed]

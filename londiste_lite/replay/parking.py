@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from londiste_lite import events, parked
+from londiste_lite import events, parked, structure
 from londiste_lite.db import Database
 from londiste_lite.errors import (
     ConnectionLost,
@@ -250,6 +250,23 @@ class Parking:
         if failures:
             failures = self._second_chance(failures, counts, mode)
         return counts, failures
+
+    def named(self, tables: Mapping[TableName, Subscribed], error: DatabaseError) -> Failure | None:
+        """Return what the ordered way says of an event that it cannot apply; None where it must be tried again.
+
+        That is where another order might do, or where the table is not what it was taken for.
+        """
+        event_id = _named_event(error)
+        if event_id is None or not of_a_row(error) or error.sqlstate in DEPENDING:
+            return None
+        self._tables = tables
+        self._groups = stage.groups(self._db)
+        self._keyed = set()
+        self._db.script(_PREPARE)
+        failure = self._take_out(event_id, error)
+        known = self._catalog.target(tables[failure.table]).table
+        found = structure.find_table(self._db, known.name)
+        return failure if found is not None and found.columns == known.columns else None
 
     def _too_many(self, failures: Sequence[Failure], counts: Mapping[TableName, RowCounts]) -> bool:
         most = len(failures) > MOST_IN_A_ROW and len(failures) > sum(c.total for c in counts.values())
