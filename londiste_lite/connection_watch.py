@@ -13,13 +13,12 @@ import logging
 import socket
 import struct
 import termios
-import threading
 import time
-import weakref
 from dataclasses import dataclass
 
 from londiste_lite.db import BACKEND, Database, connect
 from londiste_lite.errors import ConnectionRefused, LondisteError
+from londiste_lite.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -54,39 +53,15 @@ class Seen:
 
 
 class ConnectionWatch:
-    """One thread that looks after connections until they are closed."""
+    """Looks after connections until they are closed."""
 
     def __init__(self) -> None:
-        self._watched: weakref.WeakKeyDictionary[Database, _Watched] = weakref.WeakKeyDictionary()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._rounds = Rounds("connection watch", _pace, lambda: _Watched(since=time.monotonic()), self._check)
 
     def add(self, db: Database) -> None:
         """Look after `db` from now on; one over a local socket cannot hang half-open and is left alone."""
-        if db.socket is None:
-            return
-        with self._lock:
-            self._watched[db] = _Watched(since=time.monotonic())
-            # A process that goes to the background by a fork leaves its threads behind.
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="connection watch", daemon=True)
-                self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            time.sleep(min(PACE, SILENCE / 4))
-            with self._lock:
-                for db in [db for db in self._watched if db.closed]:
-                    del self._watched[db]
-                if not self._watched:
-                    self._thread = None
-                    return
-                due = list(self._watched.items())
-            for db, seen in due:
-                try:
-                    self._check(db, seen)
-                except Exception:
-                    log.exception("%s: the watch over its connection failed", db.label)
+        if db.socket is not None:
+            self._rounds.add(db)
 
     def _check(self, db: Database, seen: _Watched) -> None:
         now = time.monotonic()
@@ -134,6 +109,10 @@ class ConnectionWatch:
             return ""
         finally:
             second.close()
+
+
+def _pace() -> float:
+    return min(PACE, SILENCE / 4)
 
 
 def verdict(session: Seen, *, known: bool) -> str:

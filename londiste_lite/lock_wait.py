@@ -10,12 +10,12 @@ import contextlib
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Iterator
 
 from londiste_lite.db import Database, connect
 from londiste_lite.errors import LockNotGranted, LondisteError
 from londiste_lite.locks import PUBLISH_CLASS, Holder, number
+from londiste_lite.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -103,51 +103,12 @@ class _Looking:
                     self._ended.wait(LOOK_SECONDS)
                     waited += LOOK_SECONDS
         except LondisteError as error:
-            log.debug("%s: who holds the lock cannot be seen: %s", self._db.label, error)
+            _say_nothing(self._db, error)
 
     def _note(self, held_by: str, waited: float) -> None:
         before, self.held_by = self.held_by, held_by
         if waited >= SAY_AFTER and (self.held_by != before or waited - LOOK_SECONDS < SAY_AFTER):
             _say(self._db, held_by)
-
-
-class LockWatch:
-    """One thread that says of connections for whose locks they wait, until they are closed.
-
-    For those that wait as long as it takes: a replay behind somebody's LOCK TABLE.
-    """
-
-    def __init__(self) -> None:
-        self._watched: weakref.WeakKeyDictionary[Database, _Waiting] = weakref.WeakKeyDictionary()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def add(self, db: Database) -> None:
-        """Watch `db` from now on."""
-        with self._lock:
-            self._watched[db] = _Waiting()
-            # A process that goes to the background by a fork leaves its threads behind.
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="locks", daemon=True)
-                self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            time.sleep(SAY_AFTER / 2)
-            with self._lock:
-                for db in [db for db in self._watched if db.closed]:
-                    del self._watched[db]
-                if not self._watched:
-                    self._thread = None
-                    return
-                due = list(self._watched.items())
-            for db, waiting in due:
-                try:
-                    waiting.look(db, time.monotonic())
-                except LondisteError as error:
-                    log.debug("%s: who holds the lock cannot be seen: %s", db.label, error)
-                except Exception:
-                    log.exception("%s: the watch over its locks failed", db.label)
 
 
 class _Waiting:
@@ -158,17 +119,21 @@ class _Waiting:
         self._pause = SAY_AFTER
         self._told = ""
 
-    def look(self, db: Database, now: float) -> None:
+    def look(self, db: Database) -> None:
         """Say who holds the lock that a statement waits for, again when it is somebody else."""
-        since = db.waiting_since
+        now, since = time.monotonic(), db.waiting_since
         if since != self._since:
             self._since, self._pause, self._told = since, SAY_AFTER, ""
         if since is None or now - since < self._pause:
             return
         # A statement that takes long by itself should not be looked at every second.
         self._pause = 1.5 * (now - since)
-        with _beside(db) as other:
-            held_by = _held_by(db, other)
+        try:
+            with _beside(db) as other:
+                held_by = _held_by(db, other)
+        except LondisteError as error:
+            _say_nothing(db, error)
+            return
         if held_by and held_by != self._told and db.waiting_since == since:
             _say(db, held_by)
             self._told = held_by
@@ -194,10 +159,17 @@ def _say(db: Database, held_by: str) -> None:
     log.info("%s: waiting for a lock that is held by %s", db.label, held_by)
 
 
-_watch = LockWatch()
+def _say_nothing(db: Database, error: LondisteError) -> None:
+    log.debug("%s: who holds the lock cannot be seen: %s", db.label, error)
+
+
+_rounds = Rounds("lock watch", lambda: SAY_AFTER / 2, _Waiting, lambda db, waiting: waiting.look(db))
 
 
 def watch_locks(db: Database) -> Database:
-    """Have the process's watch look for locks that `db` waits for, and return it."""
-    _watch.add(db)
+    """Say of `db`, as long as it is open, for whose locks it waits, and return it.
+
+    For statements that wait as long as it takes: a replay behind somebody's LOCK TABLE.
+    """
+    _rounds.add(db)
     return db

@@ -202,11 +202,8 @@ class Parking:
         `apply` applies the stage in the mode that it is given; `cut` says that the whole has been tried. Raises
         ReplayError for too many of them, DatabaseError for what no row is to blame for.
         """
-        self._tables = tables
         self._apply = apply
-        self._groups = stage.groups(self._db)
-        self._keyed: set[TableName] = set()
-        self._db.script(_PREPARE)
+        self._begin(tables)
         for group in self._groups:
             if group.operation == events.TRUNCATE:
                 # What comes before it is gone, whether it could be applied or not.
@@ -251,6 +248,13 @@ class Parking:
             failures = self._second_chance(failures, counts, mode)
         return counts, failures
 
+    def _begin(self, tables: Mapping[TableName, Subscribed]) -> None:
+        """Put what is staged where events can be taken out of it."""
+        self._tables = tables
+        self._groups = stage.groups(self._db)
+        self._keyed: set[TableName] = set()
+        self._db.script(_PREPARE)
+
     def named(self, tables: Mapping[TableName, Subscribed], error: DatabaseError) -> Failure | None:
         """Return what the ordered way says of an event that it cannot apply; None where it must be tried again.
 
@@ -259,10 +263,7 @@ class Parking:
         event_id = _named_event(error)
         if event_id is None or not of_a_row(error) or error.sqlstate in DEPENDING:
             return None
-        self._tables = tables
-        self._groups = stage.groups(self._db)
-        self._keyed = set()
-        self._db.script(_PREPARE)
+        self._begin(tables)
         failure = self._take_out(event_id, error)
         known = self._catalog.target(tables[failure.table]).table
         found = structure.find_table(self._db, known.name)

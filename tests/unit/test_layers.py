@@ -42,6 +42,7 @@ LAYERS: dict[str, set[str]] = {
             "sqlfiles",
             "pidfile",
             "connection_watch",
+            "rounds",
         ),
     },
     "2 what exists in the database": {
