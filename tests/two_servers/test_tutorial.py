@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from londiste_lite.walkthrough import Walkthrough
 from tests.fixtures.cli import CommandLine, Site, alive, until
+from tests.fixtures.in_process import Call
 from tests.fixtures.pair import all_versions
 
 TABLE = "create table entry (id serial primary key, item text, price numeric(8,2))"
@@ -156,6 +158,31 @@ def test_tutorial__demo_runs_to_its_end_and_keeps_running(shell: CommandLine) ->
     until(lambda: not any(alive(pid) for pid in pids), "what demo --keep left running ends as it says")
     subprocess.run(["sh", "-c", said["delete"]], check=True)
     assert not any(f.exists() for f in folders)
+
+
+def test_tutorial__demo_that_is_done_cleans_up(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first of its steps only: the others are walked through above."""
+    walks: list[Walkthrough] = []
+
+    def first_step(walk: Walkthrough) -> None:
+        walks.append(walk)
+        walk._start_servers()
+        assert all(folder.exists() for folder in folders(walk))
+
+    def folders(walk: Walkthrough) -> list[Path]:
+        return [Path(name) for name in walk.how_to_delete().split()[2:]]
+
+    monkeypatch.setattr(Walkthrough, "run", first_step)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        done = call(tmp_path, "demo")
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert "servers and files are gone" in done.out
+    (walk,) = walks
+    assert len(folders(walk)) == 3
+    assert not [folder for folder in folders(walk) if folder.exists()]
 
 
 def test_tutorial__demo_that_is_ended_cleans_up(shell: CommandLine) -> None:
