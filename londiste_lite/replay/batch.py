@@ -18,16 +18,16 @@ from londiste_lite.errors import (
     SchemaDrift,
 )
 from londiste_lite.event_queue import Queue
-from londiste_lite.events import TRUNCATE, UnknownEvent
+from londiste_lite.events import UnknownEvent
 from londiste_lite.names import TableName
 from londiste_lite.replay import fetch, ordered, stage
-from londiste_lite.replay.apply import BulkApply, ForeignKeyCycle, by_table
+from londiste_lite.replay.apply import BulkApply, ForeignKeyCycle, NotAlike, by_table
 from londiste_lite.replay.catalog import Catalog
-from londiste_lite.replay.fetch import EventWindow, TypedStream
+from londiste_lite.replay.fetch import EventWindow, RecordStream
 from londiste_lite.replay.mapping import other_types
 from londiste_lite.replay.parking import Failure, Parking, add_counts, of_a_row
+from londiste_lite.replay.records import RecordRead, Unreadable
 from londiste_lite.replay.stage import Group
-from londiste_lite.replay.typed import TypedRead
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.subscribed import RowCounts, Subscribed
 
@@ -38,12 +38,12 @@ TRANSIENT = frozenset({"40001", "40P01", "55P03", "57014", "53100", "53200", "53
 
 
 # A table gets a stream of its own when it has that many events and that share of the batch, or is alone in it.
-LEAST_TYPED = 1000
+LEAST_STREAMED = 1000
 MOST_STREAMS = 8
-# Batches that only went through when the provider did not read the events, until it is no longer asked to.
-MOST_TYPED_FAILURES = 3
-# Of a text that is not of its type: an event among those that seemed to be alike was not.
-NOT_ALIKE = "22P02"
+# Batches that only went through when their events were staged as text, until all are.
+MOST_LINE_FAILURES = 3
+# Of a text that is not of its type, see `RecordRead.guard`.
+NOT_A_NUMBER = "22P02"
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,10 @@ class BatchRunner:
         self._bulk = BulkApply(subscriber, self._catalog, checks_fire=checks_fire)
         self._park = park
         self._parking = Parking(subscriber, self._catalog, queue.name, park=park)
-        self._read_typed = True
-        self._typed_used = False
-        self._typed_failures = 0
+        self._read_lines = True
+        self._lines_used = False
+        self._line_failures = 0
+        self._unreadable: set[TableName] = set()
         self._unlike = 0
         self._failures, self._cut = 0, False
         stage.prepare(subscriber)
@@ -127,29 +128,34 @@ class BatchRunner:
         first of them unless they are parked; SchemaDrift, ConnectionLost, or DatabaseError.
         """
         warm = self._catalog.warm
-        self._read_typed = self._typed_failures < MOST_TYPED_FAILURES
+        self._read_lines = self._line_failures < MOST_LINE_FAILURES
         self._failures, self._cut = 0, False
-        typed_failed = self._typed_used = False
+        lines_failed = self._lines_used = False
         for searching in (False, True):
             try:
                 counts = self._attempt(window, finish, point, searching=searching)
+            except Unreadable as found:
+                self._catalog.forget()
+                self._unreadable.add(found.table)
+                log.debug("%s: its events are staged as text", found)
+                return self.run(window, finish, point)
             except (SchemaDrift, DatabaseError) as error:
                 self._catalog.forget()
                 if isinstance(error, ConnectionLost | QueryCanceled):
                     raise
                 if isinstance(error, DatabaseError) and error.sqlstate in TRANSIENT:
                     raise
-                if searching or (isinstance(error, SchemaDrift) and not warm and not self._typed_used):
+                if searching or (isinstance(error, SchemaDrift) and not warm and not self._lines_used):
                     raise
-                typed_failed, self._read_typed = self._typed_used, False
+                lines_failed, self._read_lines = self._lines_used, False
                 self._cut = isinstance(error, DatabaseError) and of_a_row(error)
                 log.info("batch failed (%s), trying again piece by piece", error)
             except BaseException:
                 self._catalog.forget()
                 raise
             else:
-                if self._typed_used or (typed_failed and not self._failures):
-                    self._typed_failures = self._typed_failures + 1 if typed_failed else 0
+                if self._lines_used or (lines_failed and not self._failures):
+                    self._line_failures = self._line_failures + 1 if lines_failed else 0
                 return counts
         raise AssertionError("a batch is tried twice")
 
@@ -202,7 +208,7 @@ class BatchRunner:
         return counts
 
     def _apply_rows(self, window: Window, point: str, *, searching: bool) -> dict[TableName, RowCounts]:
-        """Apply a window without scripts: large tables straight from the provider, the others through the stage."""
+        """Apply a window without scripts: large tables as lines of CSV, the others through the stage."""
         tables = {s.table: s for s in window.tables}
         if window.events is not None and not window.after:
             names = {str(name) for name in tables}
@@ -213,7 +219,7 @@ class BatchRunner:
             rows = fetch.few(self._provider, found.select(list(tables), stage.EVENT_COLUMNS), window.few)
             if rows is not None:
                 return self._apply_few(rows, tables, point, searching=searching)
-        if window.sample and self._mode == "bulk" and self._read_typed:
+        if window.sample and self._mode == "bulk" and self._read_lines:
             counts = self._apply_alike(found, tables, point)
             if counts is not None:
                 return counts
@@ -221,8 +227,8 @@ class BatchRunner:
             groups = stage.groups_of(self._provider, f"({found.select(list(tables), stage.GROUP_COLUMNS)})")
         if not groups:
             return {}
-        reads = self._typed_reads(groups, tables) if self._mode == "bulk" and self._read_typed else {}
-        self._typed_used = bool(reads)
+        reads = self._record_reads(groups, tables) if self._mode == "bulk" and self._read_lines else {}
+        self._lines_used = bool(reads)
         staged = [name for name in by_table(groups) if name not in reads]
         if staged:
             self._stage(found, staged)
@@ -232,7 +238,7 @@ class BatchRunner:
         if self._parking.divert([g for g in groups if g.table in staged], tables):
             groups = [g for g in groups if g.table in reads] + stage.groups(self.subscriber)
         try:
-            stream = TypedStream(self._provider, self.subscriber, found)
+            stream = RecordStream(self._provider, self.subscriber, found)
             return self._bulk.apply(groups, tables, reads, stream)
         except ForeignKeyCycle:
             log.debug("foreign keys form a circle, applying event by event")
@@ -242,31 +248,34 @@ class BatchRunner:
     def _apply_alike(
         self, found: EventWindow, tables: Mapping[TableName, Subscribed], point: str
     ) -> dict[TableName, RowCounts] | None:
-        """Apply events that are all of one table and kind without counting them first; None when they are not.
+        """Apply row changes that are all of one table without counting them first; None when they are not.
 
         A sample tells what they seem to be, and each is looked at when it is read.
         """
-        if self._unlike >= MOST_TYPED_FAILURES or found.reader is not None:
+        if self._unlike >= MOST_LINE_FAILURES or found.reader is not None:
             return None
         with _unknown_named():
-            group = stage.alike(self._provider, found.sample(list(tables), stage.GROUP_COLUMNS))
-        if group is None or group.operation == TRUNCATE or tables[group.table].parked:
+            groups = stage.alike(self._provider, found.sample(list(tables), stage.GROUP_COLUMNS))
+        if not groups or not self._travels_as_lines(tables[groups[0].table]):
             return None
-        read = self._catalog.typed_read(self._catalog.target(tables[group.table]), [group])
+        table = groups[0].table
+        read = self._catalog.record_read(self._catalog.target(tables[table]), groups)
         if read is None:
             return None
         crash_points.reached(f"{point}-staged")
-        stream = TypedStream(self._provider, self.subscriber, found, list(tables))
-        guarded = {group.table: replace(read, guard=stage.is_like(group))}
-        self._typed_used = True
+        stream = RecordStream(self._provider, self.subscriber, found, list(tables))
+        guarded = {table: replace(read, guard=stage.is_like(groups))}
+        self._lines_used = True
+        marked = self._catalog.mark()
         try:
             with self.subscriber.savepoint("londiste_alike"):
-                counts = self._bulk.apply([group], tables, guarded, stream)
-        except DatabaseError as error:
-            if error.sqlstate != NOT_ALIKE:
+                counts = self._bulk.apply(groups, tables, guarded, stream)
+        except (DatabaseError, NotAlike) as error:
+            if isinstance(error, DatabaseError) and error.sqlstate != NOT_A_NUMBER:
                 raise
+            self._catalog.reset(marked)
             self._unlike += 1
-            self._typed_used = False
+            self._lines_used = False
             log.debug("not all events are like those that were looked at: %s", error)
             return None
         self._unlike = 0
@@ -284,22 +293,26 @@ class BatchRunner:
         crash_points.reached(f"{point}-staged")
         return self._apply_staged(tables, searching=searching, groups=groups)
 
-    def _typed_reads(
+    def _record_reads(
         self, groups: Sequence[Group], tables: Mapping[TableName, Subscribed]
-    ) -> dict[TableName, TypedRead]:
-        """Return the tables that are worth a stream of their own, and that the provider can read."""
+    ) -> dict[TableName, RecordRead]:
+        """Return the tables that are worth a stream of their own, and whose events travel as lines."""
         total = sum(g.count for g in groups)
-        reads: dict[TableName, TypedRead] = {}
+        reads: dict[TableName, RecordRead] = {}
         for name, members in by_table(groups).items():
             count = sum(g.count for g in members)
-            if count < total and (count < LEAST_TYPED or count * MOST_STREAMS < total):
+            if count < total and (count < LEAST_STREAMED or count * MOST_STREAMS < total):
                 continue
-            if tables[name].parked:  # some of its events have to wait
+            if not self._travels_as_lines(tables[name]):
                 continue
-            read = self._catalog.typed_read(self._catalog.target(tables[name]), members)
+            read = self._catalog.record_read(self._catalog.target(tables[name]), members)
             if read is not None:
                 reads[name] = read
         return reads
+
+    def _travels_as_lines(self, table: Subscribed) -> bool:
+        """Whether a table's events may go past the stage: not where some of them have to wait."""
+        return not table.parked and table.table not in self._unreadable
 
     def _apply_staged(
         self, tables: Mapping[TableName, Subscribed], *, searching: bool, groups: Sequence[Group] | None = None

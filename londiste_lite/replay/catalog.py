@@ -17,8 +17,8 @@ from londiste_lite.events import Shape
 from londiste_lite.names import TableName, quote_ident
 from londiste_lite.replay.compact import KeyColumn
 from londiste_lite.replay.mapping import Mapping, change_type, map_shape
-from londiste_lite.replay.stage import Group
-from londiste_lite.replay.typed import TypedRead, full_shape, row_expression
+from londiste_lite.replay.records import RecordRead, record_read
+from londiste_lite.replay.stage import Group, surviving
 from londiste_lite.structure import Equality, Table
 from londiste_lite.subscribed import Subscribed
 
@@ -161,24 +161,24 @@ class Catalog:
         self._require_casts(target, found)
         return found
 
-    def typed_read(self, target: Target, groups: Sequence[Group]) -> TypedRead | None:
-        """Return how the provider reads these events of one table in columns, None when it cannot."""
-        self.mappings(target, {g.shape for g in groups if g.operation != events.TRUNCATE})
-        provider = self._provider_tables.get(target.name)
-        row = row_expression(provider, groups) if provider is not None else None
-        if provider is None or row is None:
+    def record_read(self, target: Target, groups: Sequence[Group]) -> RecordRead | None:
+        """Return how the events of one table travel as lines of CSV to the subscriber, None when they cannot."""
+        _, rows = surviving(groups)
+        found = record_read(rows)
+        if found is None:
             return None
-        shape = full_shape(provider)
-        try:
-            mapping = self.mappings(target, {shape})[shape]
-        except SchemaDrift:  # in columns that these events do not carry
-            return None
+        mappings = self.mappings(target, {g.shape for g in rows})
+        whole = max(mappings.values(), key=lambda mapping: len(mapping.fields))
         keys = {k.name for k in target.key}
-        cast = {f.column.name for f in mapping.fields if f.column is not None and f.cast}
-        # COPY reads text as the column's type; where the types differ, a cast has to do it.
-        if cast & keys or (cast and all(g.operation == events.INSERT for g in groups)):
-            return None
-        return TypedRead(provider, mapping, row)
+        only_keys = all(g.operation == events.DELETE for g in rows)
+        for field in whole.fields:
+            # Each field needs a column that takes it.
+            if field.column is None or (only_keys and field.column.name not in keys):
+                return None
+            # COPY reads text as the column's type; where the types differ, a cast has to do it.
+            if field.cast and (field.column.name in keys or all(g.operation == events.INSERT for g in rows)):
+                return None
+        return found
 
     def _require_casts(self, target: Target, mapping: Mapping) -> None:
         for field in mapping.fields:

@@ -15,6 +15,8 @@ from londiste_lite.replay.mapping import Field, Mapping
 from londiste_lite.replay.stage import STAGE
 from londiste_lite.structure import Equality, Table
 
+_SAMPLED_PERCENT = 2
+
 
 @dataclass(frozen=True)
 class KeyColumn:
@@ -30,7 +32,7 @@ class Source:
     """Staged events of one table with one shape.
 
     `types` are their ev_type texts, `attnums` their common ev_extra2, `row_type` a composite type with the fields'
-    types, `number` tells the sources of one table apart.
+    types where they are staged, `number` tells the sources of one table apart.
     """
 
     number: int
@@ -224,6 +226,15 @@ class TableSql:
             return f"select pg_catalog.count(distinct k1) < pg_catalog.count(*) from {self.parsed}"
         return f"select exists (select from {self.parsed} group by {self._keys} having pg_catalog.count(*) > 1)"
 
+    def seems_repeated(self) -> str:
+        """Whether any key has two events among those on some pages."""
+        sampled = f"{self.parsed} tablesample system ({_SAMPLED_PERCENT})"
+        return f"select exists (select from {sampled} group by {self._keys} having pg_catalog.count(*) > 1)"
+
+    def count_operations(self) -> str:
+        """Counts of the parsed events by operation."""
+        return f"select op::text, pg_catalog.count(*)::int8 from {self.parsed} group by op"
+
     def fill_winners(self) -> str:
         """INSERT that leaves one row per key: its last event, and the operation it began with."""
         return (
@@ -266,22 +277,21 @@ class TableSql:
             f"select {self.values(source)} from {self.from_winners}{self.where(self.of(source), *conditions)}"
         )
 
-    # --- events that the provider sends as columns ----------------------------------------------------------
+    # --- events that the provider sends as lines of CSV, see `records` --------------------------------------
 
     def copy_parsed(self) -> str:
-        """COPY of `parsed_fields` into the parsed events."""
-        return f"copy {self.parsed} (ev_id, {self._kept}) from stdin"
+        """COPY of events into the parsed ones: number, operation, and the fields of the one source with rows.
 
-    @property
-    def parsed_fields(self) -> list[str]:
-        """Names of the subscriber's columns in the order of `copy_parsed`, after ev_id and op; for one row source."""
-        places = [(s, p) for s in self.row_sources for p in self._stored(s)]
-        columns = [source.mapping.fields[place - 1].column for source, place in places]
-        return [*(k.name for k in self.key), *(c.name for c in columns if c is not None)]
+        Where there is none the fields are those of the deletes, all of them in the key.
+        """
+        source = (self.row_sources or self.sources)[0]
+        numbers = {p: self._key_number(source, p) for p in range(1, len(source.mapping.fields) + 1)}
+        places = ", ".join(f"r{source.number}c{p}" if n is None else f"k{n}" for p, n in numbers.items())
+        return f"copy {self.parsed} (ev_id, op, {places}) from stdin (format csv)"
 
     def copy_all(self, source: Source) -> str:
         """COPY of the rows of an insert-only source straight into the table."""
-        return f"copy {self.table.name.quoted} ({self.columns(source)}) from stdin"
+        return f"copy {self.table.name.quoted} ({self.columns(source)}) from stdin (format csv)"
 
     # --- the careful way, for batches whose order of changes trips over a secondary unique index ------------
 

@@ -19,7 +19,7 @@ from londiste_lite.claims import Reader
 from londiste_lite.db import Database, Row
 from londiste_lite.errors import LondisteError
 from londiste_lite.names import QualifiedName, TableName, quote_array, quote_literal
-from londiste_lite.replay.typed import TypedRead
+from londiste_lite.replay.records import TO_LINES, RecordLines, RecordRead, Unreadable
 from londiste_lite.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -141,22 +141,23 @@ def table_conditions(
 
 
 @dataclass(frozen=True)
-class TypedStream:
-    """Streams a window's events of single tables in columns from the provider to the subscriber."""
+class RecordStream:
+    """Streams a window's events of single tables as lines of CSV from the provider to the subscriber."""
 
     provider: Database
     subscriber: Database
     window: EventWindow
     tables: Sequence[TableName] = ()
 
-    def copy(self, table: TableName, read: TypedRead, columns: str, more: Sequence[str], copy_in: str) -> int:
-        """Stream `columns` of the table's row events that fulfil `more` into a COPY; return how many there are.
+    def copy(self, table: TableName, read: RecordRead, line: str, more: Sequence[str], copy_in: str) -> int:
+        """Stream the `line` of each of the table's row events that fulfil `more` into a COPY; return how many.
 
         A `read` with a guard goes over the events of all `tables`, and fails at one that it does not let through.
+        Raises Unreadable.
         """
         tables = [table] if read.guard is None else self.tables
-        source = read.source(self.window.select(tables, read.event_columns, more))
-        return pump(self.provider, f"copy (select {columns} from {source}) to stdout", self.subscriber, copy_in)
+        copy_out = f"copy ({self.window.select(tables, line, more)}) to stdout {TO_LINES}"
+        return pump(self.provider, copy_out, self.subscriber, copy_in, turn=RecordLines(table).turn)
 
 
 def few(provider: Database, select: str, most: int, most_bytes: int = _FEW_BYTES) -> list[Row] | None:
@@ -218,11 +219,17 @@ def _sampled(event_table: str) -> str:
 
 
 def pump(
-    source: Database, copy_out: str, target: Database, copy_in: str, seen: Callable[[int], object] | None = None
+    source: Database,
+    copy_out: str,
+    target: Database,
+    copy_in: str,
+    seen: Callable[[int], object] | None = None,
+    turn: Callable[[bytes], bytes] | None = None,
 ) -> int:
     """Stream `copy_out` (COPY TO STDOUT) of `source` into `copy_in` (COPY FROM STDIN) of `target`; return the rows.
 
-    `seen` is told the size of each piece, in bytes, as it goes through.
+    `seen` is told the size of each piece, in bytes, as it goes through; `turn` makes something else of it, and may
+    refuse it by raising Unreadable.
     Memory is bounded by the pipe. When either side fails the other is stopped and the first cause raised; the caller's
     transaction on `target` must then be rolled back. `source` can be used again.
     """
@@ -241,7 +248,7 @@ def pump(
     thread = threading.Thread(target=produce, name="fetch", daemon=True)
     thread.start()
     with os.fdopen(read_fd, "rb", buffering=0) as raw:
-        reader = _CheckedReader(raw, thread, failures, seen)
+        reader = _CheckedReader(raw, thread, failures, seen, turn)
         try:
             rows = target.copy_in(copy_in, reader)
         except BaseException as error:
@@ -249,6 +256,8 @@ def pump(
                 raise failures[0] from error
             _stop(source, raw)
             thread.join()
+            if reader.refused is not None:
+                raise reader.refused from error
             raise
     thread.join()
     if failures:
@@ -286,14 +295,30 @@ class _CheckedReader:
         thread: threading.Thread,
         failures: list[BaseException],
         seen: Callable[[int], object] | None,
+        turn: Callable[[bytes], bytes] | None,
     ) -> None:
         self._read = raw.read  # type: ignore[attr-defined]
         self._seen = seen
+        self._turn = turn
         self._thread = thread
         self._failures = failures
         self.broke = False
+        self.refused: Unreadable | None = None
 
     def read(self, size: int = -1, /) -> bytes:
+        if self._turn is None:
+            return self._next(size)
+        try:
+            while True:
+                data = self._next(size - 1)  # to which a held byte may come
+                turned = self._turn(data)
+                if turned or not data:
+                    return turned
+        except Unreadable as found:
+            self.refused = found
+            raise
+
+    def _next(self, size: int) -> bytes:
         data: bytes = self._read(size)
         if not data:
             self._thread.join()

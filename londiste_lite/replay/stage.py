@@ -95,8 +95,8 @@ def groups_of(db: Database, source: str) -> list[Group]:
     return [_group(*row) for row in db.run(_GROUPS.format(source=source))]
 
 
-def alike(db: Database, sample: str) -> Group | None:
-    """Return what the sampled events have in common, None when they are of several kinds or when there are none.
+def alike(db: Database, sample: str) -> list[Group]:
+    """Return the kinds of the sampled events when all are row changes of one table, otherwise an empty list.
 
     `sample` is a SELECT of `GROUP_COLUMNS`; how many events there are is not known. Raises events.UnknownEvent.
     """
@@ -104,13 +104,28 @@ def alike(db: Database, sample: str) -> Group | None:
         "select tbl, typ, att, pg_catalog.count(*)::int8, 0, 0 "
         f"from ({sample}) e (ev_id, tbl, typ, att) group by tbl, typ, att"
     )
-    return _group(*rows[0]) if len(rows) == 1 else None
+    if len({table for table, *_ in rows}) != 1:
+        return []
+    found = [_group(*row) for row in rows]
+    return [] if any(g.operation == events.TRUNCATE for g in found) else found
 
 
-def is_like(group: Group) -> str:
-    """Return the condition that an event of the queue belongs to a group."""
-    att = "ev_extra2 is null" if group.attnum_text is None else f"ev_extra2 = {quote_literal(group.attnum_text)}"
-    return f"ev_type = {quote_literal(group.type_text)} and ev_extra1 = {quote_literal(str(group.table))} and {att}"
+def is_like(found: Sequence[Group]) -> str:
+    """Return the condition that an event of the queue is of one of these kinds of one table."""
+    types: dict[str | None, list[str]] = {}
+    for group in found:
+        types.setdefault(group.attnum_text, []).append(quote_literal(group.type_text))
+    kinds = " or ".join(
+        f"ev_type in ({', '.join(texts)}) and ev_extra2 {'is null' if att is None else f'= {quote_literal(att)}'}"
+        for att, texts in types.items()
+    )
+    return f"ev_extra1 = {quote_literal(str(found[0].table))} and ({kinds})"
+
+
+def surviving(groups: Sequence[Group]) -> tuple[int | None, list[Group]]:
+    """Return the number of the last TRUNCATE among one table's events, and the groups of rows that come behind it."""
+    after = max((g.last for g in groups if g.operation == events.TRUNCATE), default=None)
+    return after, [g for g in groups if g.operation != events.TRUNCATE and (after is None or g.last > after)]
 
 
 def groups_among(rows: Sequence[Row]) -> list[Group]:
