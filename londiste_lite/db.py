@@ -137,6 +137,7 @@ class Database:
         # what was handed to `later`.
         self._waiting: list[str] = []
         self._holds_work = False
+        self._prepared: set[str] = set()
         self.messages = 0
         self._given_up = ""
         self._waiting_since: float | None = None
@@ -280,6 +281,26 @@ class Database:
         """Run the named statement and return its first row, None when there is none."""
         found = self.rows(name, **params)
         return found[0] if found else None
+
+    def planned_row(self, name: str, /, **params: Any) -> Row | None:
+        """Run the named statement, which the server plans once for this session, and return its first row.
+
+        Not for statements whose best plan depends on how large the tables have become.
+        """
+        found = self.run(*self._planned(name, params))
+        return found[0] if found else None
+
+    def planned_later(self, name: str, /, **params: Any) -> None:
+        """`later` for the named statement, which the server plans once for this session."""
+        self.later(*self._planned(name, params))
+
+    def _planned(self, name: str, params: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        text, names = sqlfiles.preparable(name)
+        if name not in self._prepared:
+            # It stays when the transaction is rolled back.
+            self.script(f'prepare "{name}" as {text}')
+            self._prepared.add(name)
+        return f'execute "{name}" ({", ".join(["%s"] * len(names))})', [params[one] for one in names]
 
     def value(self, name: str, /, **params: Any) -> Any:
         """Run the named statement and return the first column of its first row, None when there is no row."""

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 _NAME_LINE = re.compile(r"^-- name: *([a-z0-9_]+) *$", re.MULTILINE)
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 def _root() -> Any:
@@ -50,3 +51,11 @@ def statement(name: str) -> str:
     """Return the text of the statement `module.name`. Raises KeyError when there is none."""
     module, _, key = name.partition(".")
     return named(module)[key]
+
+
+@functools.cache
+def preparable(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return the statement `module.name` as PREPARE takes it, with `$1`.., and the names of its parameters in order."""
+    text = statement(name)
+    names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
+    return _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", text).replace("%%", "%"), names

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from londiste_lite import conflicts, sqlfiles, table_state
+from londiste_lite import conflicts, table_state
 from londiste_lite.conflicts import Conflicts
 from londiste_lite.db import Database
 from londiste_lite.names import QualifiedName, SequenceName, TableName
@@ -199,16 +199,14 @@ def count_rows(db: Database, queue: str, counts: dict[TableName, RowCounts]) -> 
     found = {name: c for name, c in counts.items() if c.total or c.conflicts.total}
     if not found:
         return
-    db.later(
-        sqlfiles.statement("subscribed.count_rows"),
-        {
-            "queue": queue,
-            "tables": [str(name) for name in found],
-            "inserted": [c.inserted for c in found.values()],
-            "updated": [c.updated for c in found.values()],
-            "deleted": [c.deleted for c in found.values()],
-            "conflicts": [c.conflicts.total for c in found.values()],
-        },
+    db.planned_later(
+        "subscribed.count_rows",
+        queue=queue,
+        tables=[str(name) for name in found],
+        inserted=[c.inserted for c in found.values()],
+        updated=[c.updated for c in found.values()],
+        deleted=[c.deleted for c in found.values()],
+        conflicts=[c.conflicts.total for c in found.values()],
     )
     conflicts.store(db, queue, {name: c.conflicts for name, c in found.items()})
 

@@ -115,8 +115,11 @@ class TickRule:
             pace = BUSY_PACE if self.busy(now, BUSY_SECONDS) else IDLE_PACE
         else:
             return None
-        # Ticks are worth their cost only some time apart.
-        return max(pace, BUSY_PACE - (now - self.last_tick))
+        return max(pace, self.next_tick(now))
+
+    def next_tick(self, now: float) -> float:
+        """Return in how many seconds the next tick may come: they are worth their cost only some time apart."""
+        return max(BUSY_PACE - (now - self.last_tick), 0.0)
 
     def quiet_seconds(self, now: float) -> float | None:
         """Return in how many seconds a tick comes after the last movement if nothing happens, None when none does."""

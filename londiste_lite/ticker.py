@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 # Seconds between two looks at the event sequences inside the server, lately used ones and others, and the longest wait
 # there: a long statement is in the way of who stops the ticker, of VACUUM, and in the log of slow statements.
-WAIT_PACE = 0.002
+WAIT_PACE = 0.001
 IDLE_WAIT_PACE = 0.005
 WAIT_SECONDS = 0.09
 RETRY_SECONDS = 30.0
@@ -178,14 +178,20 @@ class Ticker:
             self._wait_there(db, now)
             return
         busy = any(rule.busy(now, BUSY_SECONDS) for rule in rules)
-        pace = min([*looks, BUSY_PACE if busy else IDLE_PACE])
-        self._stop.wait(min(pace, self._settings.loop_delay))
+        pace = min([*looks, BUSY_PACE if busy else IDLE_PACE, self._settings.loop_delay])
+        # A tick has to wait for a moment after the last one; after that a movement may end the wait.
+        still = max((rule.next_tick(now) for rule in rules), default=pace)
+        if self._may_wait and pace - still > WAIT_PACE:
+            self._stop.wait(still)
+            self._wait_there(db, now, pace - still)
+        else:
+            self._stop.wait(pace)
 
-    def _wait_there(self, db: Database, now: float) -> None:
-        """Let the server look at the event sequences."""
+    def _wait_there(self, db: Database, now: float, most: float = WAIT_SECONDS) -> None:
+        """Let the server look at the event sequences, for up to `most` seconds."""
         queues = list(self._queues.values())
         graces = [grace for grace in (watched.rule.quiet_seconds(now) for watched in queues) if grace is not None]
-        longest = min([WAIT_SECONDS, self._settings.loop_delay, *graces])
+        longest = min([most, self._settings.loop_delay, *graces])
         busy = any(watched.rule.busy(now, BUSY_SECONDS) for watched in queues)
         try:
             db.value(

@@ -13,6 +13,7 @@ from londiste_lite.errors import (
     ClaimReleased,
     ConnectionLost,
     DatabaseError,
+    LondisteError,
     QueryCanceled,
     ReplayError,
     SchemaDrift,
@@ -21,7 +22,7 @@ from londiste_lite.event_queue import Queue
 from londiste_lite.events import UnknownEvent
 from londiste_lite.names import TableName
 from londiste_lite.replay import fetch, ordered, stage
-from londiste_lite.replay.apply import BulkApply, ForeignKeyCycle, NotAlike, by_table
+from londiste_lite.replay.apply import TRIPPED, BulkApply, ForeignKeyCycle, NotAlike, by_table
 from londiste_lite.replay.catalog import Catalog
 from londiste_lite.replay.fetch import EventWindow, RecordStream
 from londiste_lite.replay.mapping import other_types
@@ -81,6 +82,10 @@ def _unknown_named() -> Iterator[None]:
         ) from error
 
 
+class _Unexpected(LondisteError):
+    """a row is there that was taken to be new"""
+
+
 class BatchRunner:
     """Runs batches over one pair of connections.
 
@@ -127,6 +132,22 @@ class BatchRunner:
         piece by piece if it must be, which finds the events that cannot be applied. Raises ReplayError that names the
         first of them unless they are parked; SchemaDrift, ConnectionLost, or DatabaseError.
         """
+        # To hear of the errors of a few rows by themselves costs a round trip of its own.
+        self._bulk.trusts = bool(window.few)
+        while True:
+            try:
+                return self._try_twice(window, finish, point)
+            except Unreadable as found:
+                self._catalog.forget()
+                self._unreadable.add(found.table)
+                log.debug("%s: its events are staged as text", found)
+            except _Unexpected as found:
+                self._bulk.trusts = False
+                log.debug("not all rows are new: %s", found)
+
+    def _try_twice(
+        self, window: Window, finish: Callable[[dict[TableName, RowCounts]], None], point: str
+    ) -> dict[TableName, RowCounts]:
         warm = self._catalog.warm
         self._read_lines = self._line_failures < MOST_LINE_FAILURES
         self._failures, self._cut = 0, False
@@ -134,13 +155,11 @@ class BatchRunner:
         for searching in (False, True):
             try:
                 counts = self._attempt(window, finish, point, searching=searching)
-            except Unreadable as found:
-                self._catalog.forget()
-                self._unreadable.add(found.table)
-                log.debug("%s: its events are staged as text", found)
-                return self.run(window, finish, point)
             except (SchemaDrift, DatabaseError) as error:
                 self._catalog.forget()
+                if self._bulk.trusts and isinstance(error, DatabaseError) and error.sqlstate in TRIPPED:
+                    raise _Unexpected(error.message) from error
+                self._bulk.trusts = False
                 if isinstance(error, ConnectionLost | QueryCanceled):
                     raise
                 if isinstance(error, DatabaseError) and error.sqlstate in TRANSIENT:
@@ -164,6 +183,7 @@ class BatchRunner:
 
         Raises SchemaDrift, DatabaseError.
         """
+        self._bulk.trusts = False
         waiting = {name: replace(table, parked=0) for name, table in tables.items()}
         return self._apply_staged(waiting, searching=True)
 

@@ -49,7 +49,7 @@ class Look:
 
     def here(self) -> Here:
         """Look at the subscriber."""
-        row = self._subscriber.row(
+        row = self._subscriber.planned_row(
             "look.subscriber",
             queue=self._queue.name,
             consumer=self._consumer,

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from londiste_lite import event_queue, sqlfiles
+from londiste_lite import event_queue
 from londiste_lite.db import Database
 from londiste_lite.errors import ReplayError
 from londiste_lite.event_queue import Queue, Tick
@@ -39,8 +39,7 @@ def lock(subscriber: Database, consumer: str) -> int | None:
 
 def store(subscriber: Database, queue: str, consumer: str, tick: Tick) -> None:
     """Store the last applied tick; belongs into the batch's transaction."""
-    values = {"consumer": consumer, "tick": tick.id, "queue": queue, "tick_time": tick.time}
-    subscriber.later(sqlfiles.statement("position.store"), values)
+    subscriber.planned_later("position.store", consumer=consumer, tick=tick.id, queue=queue, tick_time=tick.time)
 
 
 def forget(subscriber: Database, consumer: str) -> bool:

@@ -43,10 +43,11 @@ def test_few_round_trips_for_a_small_batch(pair: Pair) -> None:
             batch("insert into t values (0, 'a')")
             batch("update t set item = 'b' where id = 0")
             batch("delete from t where id = 0")
-        # Ticks and scripts, events; and once a second the position. What is stored, the rows, the commit.
+        # Ticks and scripts, events; and once a second the position. What is stored, the rows with the commit.
         many = "insert into t select n, 'item' from generate_series(1, 20) n"
-        assert batch("insert into t values (0, 'it''s')") <= (3, 3)
-        assert batch(many) <= (3, 3)
+        assert batch("insert into t values (0, 'it''s')") <= (3, 2)
+        assert batch(many) <= (3, 2)
+        # The rows by themselves, where it matters how many were met.
         assert batch("update t set item = '50 %s' where id = 0") <= (3, 3)
         assert batch("update t set item = item || '!' where id > 1") <= (3, 4)  # whether a key is there twice
         assert batch("delete from t where id = 1") <= (3, 3)
