@@ -46,12 +46,14 @@ def existing(db: Database, names: Listed[SequenceName]) -> list[SequenceName]:
     return [names[int(row[0]) - 1] for row in rows]
 
 
-def limits(db: Database, names: Listed[SequenceName]) -> dict[SequenceName, tuple[int, int]]:
-    """Return the least and the greatest value of those of `names` that exist in this database."""
-    if not names:
-        return {}
-    rows = db.rows("sequences.limits", schemas=[n.schema for n in names], names=[n.name for n in names])
-    return {names[int(row[0]) - 1]: (int(row[1]), int(row[2])) for row in rows}
+def hold(db: Database, queue: str, names: Listed[SequenceName]) -> dict[SequenceName, tuple[int, int] | None]:
+    """Return those of `names` that are subscribed, which they remain until the end of the caller's transaction.
+
+    With the least and the greatest value of each, None for one that does not exist in this database.
+    """
+    listed = {"subscribed": [str(n) for n in names], "schemas": [n.schema for n in names]}
+    rows = db.rows("sequences.hold", queue=queue, names=[n.name for n in names], **listed)
+    return {names[int(p) - 1]: None if least is None else (int(least), int(most)) for p, least, most in rows}
 
 
 def write(db: Database, name: SequenceName, value: Value) -> None:
@@ -62,9 +64,10 @@ def write(db: Database, name: SequenceName, value: Value) -> None:
 class SequenceSync:
     """Carries values from provider to subscriber; remembers what was set, so that only changes are written."""
 
-    def __init__(self, provider: Database, subscriber: Database) -> None:
+    def __init__(self, provider: Database, subscriber: Database, queue: str) -> None:
         self._provider = provider
         self._subscriber = subscriber
+        self._queue = queue
         self._set: dict[SequenceName, Value] = {}
         self._pending: dict[SequenceName, Value] = {}
         self._complained: set[tuple[SequenceName, str]] = set()
@@ -78,18 +81,18 @@ class SequenceSync:
         return bool(self._pending)
 
     def set_changed(self) -> None:
-        """Set what `look` found, inside the caller's transaction if there is one."""
+        """Set what `look` found and what is still subscribed, inside the caller's transaction."""
         if not self._pending:
             return
-        there = limits(self._subscriber, list(self._pending))
+        held = hold(self._subscriber, self._queue, list(self._pending))
+        self._pending = {name: value for name, value in self._pending.items() if name in held}
         for name, value in self._pending.items():
-            if name not in there:
+            limits = held[name]
+            if limits is None:
                 self._complain(name, "does not exist on the subscriber")
-            elif not there[name][0] <= value.last <= there[name][1]:
-                least, greatest = there[name]
-                self._complain(
-                    name, f"has limits {least} to {greatest} on the subscriber, the provider is outside of them"
-                )
+            elif not limits[0] <= value.last <= limits[1]:
+                text = f"has limits {limits[0]} to {limits[1]} on the subscriber, the provider is outside of them"
+                self._complain(name, text)
             else:
                 write(self._subscriber, name, value)
 

@@ -161,7 +161,7 @@ class Session:
             before_scripts=self._stop_copies,
         )
         self._look = Look(self.subscriber, self._queue, settings.consumer)
-        self._sequences = SequenceSync(self.provider, self.subscriber)
+        self._sequences = SequenceSync(self.provider, self.subscriber, self._queue.name)
         self._keys = ForeignKeyRestore(settings, self.subscriber, self._stop, self._wake)
         self._copies = self._new_copies()
         self._copies.start()

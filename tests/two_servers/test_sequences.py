@@ -5,8 +5,13 @@ from __future__ import annotations
 import threading
 import time
 
-from londiste_lite import registration
+import pytest
+
+from londiste_lite import registration, subscribed
 from londiste_lite.db import Database
+from londiste_lite.errors import LockNotGranted
+from londiste_lite.names import QualifiedName
+from londiste_lite.sequences import SequenceSync
 from tests.fixtures.pair import QUEUE, Pair, every_version, in_background, succeed
 
 ENTRY = "create table entry (id serial primary key, item text)"
@@ -125,6 +130,30 @@ def test_sequence__left_and_subscribed_again_is_set_anew(pair: Pair) -> None:
     pair.provider.run("select setval('entry_id_seq', 2)")
     succeed(registration.subscribe_sequences(pair.provider, pair.subscriber, QUEUE, ["entry_id_seq"]))
     pair.until(lambda: value(pair.subscriber) == (2, True), "the value arrived", 20)
+
+
+def test_sequence__is_never_set_once_its_subscription_has_ended(pair: Pair) -> None:
+    """Whoever leaves it and goes on with it here is not overtaken by a turn that had begun before."""
+    pair.setup_table(ENTRY, "entry")
+    pair.sequence("entry_id_seq")
+    name = QualifiedName("public", "entry_id_seq")
+    sync = SequenceSync(pair.provider, pair.subscriber, QUEUE)
+    pair.provider.script("insert into entry (item) values ('a'), ('b')")
+    other = pair.connect_subscriber()
+    other.script("set lock_timeout = '200ms'")
+    assert sync.look([name])
+    with pair.subscriber.transaction():
+        sync.set_changed()
+        with pytest.raises(LockNotGranted):
+            subscribed.remove_sequence(other, QUEUE, name)
+    sync.committed()
+    pair.provider.script("insert into entry (item) values ('c')")
+    assert sync.look([name])
+    assert subscribed.remove_sequence(other, QUEUE, name)
+    other.run("select setval('entry_id_seq', 1000)")
+    with pair.subscriber.transaction():
+        sync.set_changed()
+    assert value(pair.subscriber) == (1000, True)
 
 
 def test_sequence__is_not_written_while_it_stands_still(pair: Pair) -> None:

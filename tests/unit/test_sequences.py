@@ -22,6 +22,7 @@ class Side:
         self.values = values
         self.greatest = greatest
         self.written: list[QualifiedName] = []
+        self.left: set[QualifiedName] = set()
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
         found = []
@@ -43,8 +44,11 @@ class Side:
         there = [(place, name) for place, name in enumerate(names, 1) if name in self.values]
         if statement == "sequences.existing":
             return [(place,) for place, _ in there]
-        assert statement == "sequences.limits"
-        return [(place, 1, self.greatest) for place, _ in there]
+        assert statement == "sequences.hold"
+        assert params["queue"] == "q"
+        assert params["subscribed"] == [str(name) for name in names]
+        limits = {place: (1, self.greatest) for place, _ in there}
+        return [(n, *limits.get(n, (None, None))) for n, name in enumerate(names, 1) if name not in self.left]
 
 
 def turn(sync: SequenceSync, *names: QualifiedName) -> bool:
@@ -56,7 +60,7 @@ def turn(sync: SequenceSync, *names: QualifiedName) -> bool:
 
 def test_sync__writes_only_what_changed() -> None:
     provider, subscriber = Side({A: (5, True), B: (1, False)}), Side({A: (1, False), B: (1, False)})
-    sync = SequenceSync(provider, subscriber)  # type: ignore[arg-type]
+    sync = SequenceSync(provider, subscriber, "q")  # type: ignore[arg-type]
     assert turn(sync, A, B)
     assert subscriber.values == {A: (5, True), B: (1, False)}
     assert not turn(sync, A, B)
@@ -69,7 +73,7 @@ def test_sync__writes_only_what_changed() -> None:
 
 def test_sync__rolled_back_batch_sets_again() -> None:
     provider, subscriber = Side({A: (5, True)}), Side({A: (1, False)})
-    sync = SequenceSync(provider, subscriber)  # type: ignore[arg-type]
+    sync = SequenceSync(provider, subscriber, "q")  # type: ignore[arg-type]
     sync.look([A])
     sync.set_changed()  # and the transaction fails: `committed` is not called
     assert turn(sync, A)
@@ -77,7 +81,7 @@ def test_sync__rolled_back_batch_sets_again() -> None:
 
 def test_sync__missing_ones_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
     provider, subscriber = Side({A: (5, True)}), Side({B: (1, False)})
-    sync = SequenceSync(provider, subscriber)  # type: ignore[arg-type]
+    sync = SequenceSync(provider, subscriber, "q")  # type: ignore[arg-type]
     with caplog.at_level(logging.WARNING):
         turn(sync, A, B)
         provider.values[A] = (6, True)
@@ -90,18 +94,29 @@ def test_sync__missing_ones_are_said_once(caplog: pytest.LogCaptureFixture) -> N
 
 def test_sync__value_beyond_the_subscribers_limits(caplog: pytest.LogCaptureFixture) -> None:
     provider, subscriber = Side({A: (40000, True)}), Side({A: (1, False)}, greatest=32767)
-    turn(SequenceSync(provider, subscriber), A)  # type: ignore[arg-type]
+    turn(SequenceSync(provider, subscriber, "q"), A)  # type: ignore[arg-type]
     assert subscriber.values[A] == (1, False)
     assert "has limits 1 to 32767 on the subscriber" in caplog.text
 
 
 def test_sync__left_and_taken_again() -> None:
     provider, subscriber = Side({A: (5, True)}), Side({A: (1, False)})
-    sync = SequenceSync(provider, subscriber)  # type: ignore[arg-type]
+    sync = SequenceSync(provider, subscriber, "q")  # type: ignore[arg-type]
     turn(sync, A)
     turn(sync)
     subscriber.values[A] = (99, True)
     assert turn(sync, A)
+    assert subscriber.values[A] == (5, True)
+
+
+def test_sync__left_after_it_was_looked_at() -> None:
+    provider, subscriber = Side({A: (5, True), B: (7, True)}), Side({A: (1, False), B: (1, False)})
+    sync = SequenceSync(provider, subscriber, "q")  # type: ignore[arg-type]
+    subscriber.left = {A}
+    assert turn(sync, A, B)
+    assert subscriber.values == {A: (1, False), B: (7, True)}
+    subscriber.left = set()
+    assert turn(sync, A, B), "what was not set is set when it is taken again"
     assert subscriber.values[A] == (5, True)
 
 
@@ -111,4 +126,4 @@ def test_sync__other_errors_are_raised() -> None:
             raise DatabaseError("permission denied", sqlstate="42501")
 
     with pytest.raises(DatabaseError):
-        SequenceSync(Broken({}), Side({})).look([A])  # type: ignore[arg-type]
+        SequenceSync(Broken({}), Side({}), "q").look([A])  # type: ignore[arg-type]
