@@ -274,3 +274,13 @@ def test_alike__of_a_table_that_is_all_key(pair: Pair, streamed: list[str]) -> N
     pair.assert_equal("word")
     assert streamed == ["public.word"]
     assert (pair.table("word").updated, pair.conflicts("word")) == (MANY, 0)
+
+
+def test_lines__of_rows_that_need_a_cast_after_a_truncate(pair: Pair) -> None:
+    other = "create table entry (id int primary key, yes text)"
+    pair.setup_table("create table entry (id int primary key, yes bool)", "entry", other_ddl=other)
+    once(pair)
+    pair.provider.script("truncate entry; insert into entry select n, n % 2 = 0 from generate_series(1, 50) n")
+    once(pair)
+    # As a cast makes it, and not as the server prints it.
+    assert pair.subscriber.run("select distinct yes from entry order by 1") == [("false",), ("true",)]
