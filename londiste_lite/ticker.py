@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 # Seconds between two looks at the event sequences inside the server, lately used ones and others, and the longest wait
 # there: a long statement is in the way of who stops the ticker, of VACUUM, and in the log of slow statements.
-WAIT_PACE = 0.001
+WAIT_PACE = 0.002
 IDLE_WAIT_PACE = 0.005
 WAIT_SECONDS = 0.09
 RETRY_SECONDS = 30.0

@@ -15,7 +15,7 @@ from londiste_lite.replay.fetch import RecordStream
 from londiste_lite.replay.records import RecordRead
 from londiste_lite.stop_flag import StopFlag
 from tests.fixtures.pair import Pair, every_version
-from tests.two_servers.test_types import _table
+from tests.two_servers.test_types import kinds_table
 
 TEXTS = [
     "''",
@@ -44,9 +44,12 @@ TEXTS = [
     "repeat(E'long \\\\ \\n', 30000)",
 ]
 
+_VALUES = ", ".join(f"({n}, {text})" for n, text in enumerate(TEXTS))
+VIEW = f"create view texts as select * from (values {_VALUES}) v (n, u)"
 
-def once(pair: Pair, **settings: int) -> None:
-    service.run_once(replace(pair.settings, few_events=0, **settings), StopFlag())
+
+def once(pair: Pair) -> None:
+    service.run_once(replace(pair.settings, few_events=0), StopFlag())
 
 
 @pytest.fixture
@@ -67,7 +70,7 @@ def streamed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @every_version
 def test_lines__of_every_type(pair: Pair, streamed: list[str]) -> None:
-    ddl, rows, count = _table()
+    ddl, rows, count = kinds_table()
     pair.setup_table(ddl, "kinds")
     once(pair)
     listed = ", ".join(f"c{n} = s.c{n}" for n in range(count))
@@ -88,8 +91,7 @@ def test_lines__of_every_type(pair: Pair, streamed: list[str]) -> None:
 @every_version
 def test_lines__of_awkward_texts(pair: Pair, streamed: list[str]) -> None:
     pair.setup_table("create table entry (t text primary key, n int, u text)", "entry")
-    values = ", ".join(f"({n}, {text})" for n, text in enumerate(TEXTS))
-    pair.provider.script(f"create view texts as select * from (values {values}) v (n, u)")
+    pair.provider.script(VIEW)
     once(pair)
     for change in (
         "insert into entry select left(u, 99), n, u from texts",
@@ -110,8 +112,7 @@ def test_lines__of_awkward_texts(pair: Pair, streamed: list[str]) -> None:
 @every_version
 def test_lines__of_awkward_texts_alone(pair: Pair, streamed: list[str]) -> None:
     pair.setup_table("create table word (word text primary key)", "word")
-    values = ", ".join(f"({text})" for text in TEXTS)
-    pair.provider.script(f"create view texts as select * from (values {values}) v (u)")
+    pair.provider.script(VIEW)
     once(pair)
     pair.provider.script("insert into word select u from texts where length(u) < 99")
     once(pair)

@@ -96,7 +96,7 @@ SETTINGS = {
 }
 
 
-def _table(*kinds: str) -> tuple[str, list[str], int]:
+def kinds_table(*kinds: str) -> tuple[str, list[str], int]:
     """Return the DDL, the expression lists of the rows, and the number of columns; of some types or of all."""
     values = {kind: VALUES[kind] for kind in kinds or VALUES}
     columns = ", ".join(f"c{n} {kind}" for n, kind in enumerate(values))
@@ -109,7 +109,7 @@ def _table(*kinds: str) -> tuple[str, list[str], int]:
 @every_version
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_types__arrive_as_they_were_written(pair: Pair, settings: str) -> None:
-    ddl, rows, count = _table()
+    ddl, rows, count = kinds_table()
     pair.setup_table(ddl, "kinds")
     writer = pair.connect_provider()
     half = len(rows) // 2
@@ -149,7 +149,9 @@ ALONE = [
 
 def test_types__written_under_one_unusual_setting_at_a_time(pair: Pair) -> None:
     # Types that capture has a quick way for, which must not be taken when a setting is unusual.
-    ddl, rows, _ = _table("real", "double precision", "timestamptz", "date", "interval", "bytea", "tstzrange", "text")
+    ddl, rows, _ = kinds_table(
+        "real", "double precision", "timestamptz", "date", "interval", "bytea", "tstzrange", "text"
+    )
     pair.setup_table(ddl, "kinds")
     pair.provider.script("create table source as select * from kinds with no data")
     for number, row in enumerate(rows):
