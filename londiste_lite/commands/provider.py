@@ -11,6 +11,7 @@ from londiste_lite import completion, event_queue, output, published, registrati
 from londiste_lite.errors import RegistrationError
 from londiste_lite.preflight import provider_side
 from londiste_lite.sides import opened
+from londiste_lite.triggers.catalog import follow_current_table
 
 app = typer.Typer(help="What the provider publishes: queue, tables, sequences.", no_args_is_help=True)
 
@@ -47,6 +48,7 @@ def install(
         made = roles.create(db, "provider") if with_roles else {}
         done = schema.install(db, schema.PROVIDER)
         created = event_queue.create_queue(db, settings.queue)
+        follow_current_table(db, settings.queue)
         if with_roles or roles.in_use(db, "provider"):
             roles.grant(db, "provider")
         capture: list[registration.Outcome] = []

@@ -66,6 +66,8 @@ class CaptureTable:
     """Whether the route gives an array."""
     route_path: str = ""
     """The search_path under which the route's expression was checked."""
+    current_sequence: bool = False
+    """Whether a sequence tells the queue's current event table, see londiste.note_current_table; or a query has to."""
 
     @property
     def route_source(self) -> str:

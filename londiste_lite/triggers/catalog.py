@@ -31,6 +31,11 @@ def queue_id(db: Database, queue: str) -> int:
     return int(found)
 
 
+def follow_current_table(db: Database, queue: str) -> None:
+    """Have a sequence tell capture functions the queue's current event table, where this role may see to that."""
+    db.rows("triggers.follow_current_table", queue=queue)
+
+
 def route_function(db: Database, queue: str, table: QualifiedName) -> str | None:
     """Return the name of the function that works a parking route out, None while there is none."""
     found: str | None = db.value("triggers.route_function", queue=queue, schema=table.schema, name=table.name)
@@ -53,6 +58,7 @@ def read(
         )
     keys, deferrable = _key(db, table, oid, key)
     route_names, route_many, route_path = _route(db, table, oid, route)
+    current_sequence = bool(db.value("triggers.current_sequence", queue_id=number))
     found: list[CaptureTable] = []
     relations = db.rows("triggers.tree", oid=oid) if relkind == "p" else [(oid, table.schema, table.name, relkind)]
     for rel_oid, schema, name, kind in relations:
@@ -78,6 +84,7 @@ def read(
                 route_columns=tuple(columns[c] for c in route_names),
                 route_many=route_many,
                 route_path=route_path,
+                current_sequence=current_sequence,
             )
         )
     return found

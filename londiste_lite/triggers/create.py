@@ -27,6 +27,9 @@ def create_capture(
     transaction when one is open. Repeating it changes nothing and takes no lock; other arguments replace the
     former ones. Raises ObjectNotFound, NoPrimaryKey, RegistrationError, PrivilegeMissing, LockNotGranted.
     """
+    if not db.in_transaction:
+        # In a transaction of its own, for its locks hold up the ticker.
+        catalog.follow_current_table(db, queue)
     with install.own_transaction(db, lock_timeout):
         tables = catalog.read(db, queue, table, key, route)
         found = install.existing(db, tables[0].queue_id, [one.oid for one in tables])

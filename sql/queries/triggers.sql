@@ -3,6 +3,15 @@
 -- name: queue_id
 select q.queue_id from pgq.queue q where q.queue_name = %(queue)s
 
+-- name: follow_current_table
+select londiste.follow_current_table(%(queue)s)
+
+-- name: current_sequence
+select exists (
+    select from pg_catalog.pg_trigger t
+     where t.tgrelid = 'pgq.queue'::pg_catalog.regclass and t.tgname = 'londiste_current_table' and t.tgenabled = 'O'
+       and pg_catalog.to_regclass(pg_catalog.format('londiste.event_%%s_current', %(queue_id)s::int4)) is not null)
+
 -- name: relation
 select c.oid::int8, c.relkind::text, c.relpersistence::text, c.relispartition,
        exists (select from pg_catalog.pg_inherits i where i.inhparent = c.oid) and c.relkind <> 'p'

@@ -8,9 +8,10 @@ grant select, insert, update, delete on londiste.provider_table, londiste.provid
     londiste.unrouted_row to londiste_capture;
 grant usage on sequence londiste.provider_table_nr_seq, londiste.provider_seq_nr_seq to londiste_capture;
 grant execute on function
-    londiste.capture_open, londiste.capture_begin, londiste.capture_end, londiste.plain_text, londiste.columns_of,
-    londiste.columns_hold, londiste.attnums_of, londiste.live_columns, londiste.equality_of, londiste.current_rows_sql,
-    londiste.rows_now_sql, londiste.list_unrouted_sql, londiste.index_targets, pgq.insert_event(text, text, text, text, text, text, text)
+    londiste.capture_open, londiste.capture_begin, londiste.capture_end, londiste.plain_text, londiste.text_needs,
+    londiste.text_settings, londiste.columns_of, londiste.columns_hold, londiste.attnums_of, londiste.live_columns,
+    londiste.follow_current_table, londiste.equality_of, londiste.current_rows_sql, londiste.rows_now_sql,
+    londiste.list_unrouted_sql, londiste.index_targets, pgq.insert_event(text, text, text, text, text, text, text)
     to londiste_capture;
 grant select on pgq.queue to londiste_capture;
 grant insert (ev_id, ev_time, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4)

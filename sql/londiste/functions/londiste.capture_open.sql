@@ -17,8 +17,8 @@ returns trigger as $$
 declare
     unused  pg_catalog.text;
 begin
-    unused := pg_catalog.set_config('londiste.open',
-        pg_catalog.concat(pg_catalog.current_setting('londiste.open', true), TG_ARGV[0]), true);
+    unused := pg_catalog.set_config('londiste.open', coalesce(pg_catalog.current_setting('londiste.open', true), '')
+        OPERATOR(pg_catalog.||) TG_ARGV[0], true);
     return null;
 end;
 $$ language plpgsql;

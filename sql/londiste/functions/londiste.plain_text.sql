@@ -3,9 +3,8 @@ returns boolean as $$
 -- ----------------------------------------------------------------------
 -- Function: londiste.plain_text(1)
 --
---      Whether the text of a row depends on nothing but the settings that every capture checks anyway. It also depends
---      on lc_monetary for money and on search_path for regclass and its kin, in whatever array, domain or range;
---      a composite type is taken for one of them, because it can be altered without its table noticing.
+--      Whether the text of a row depends on nothing but the settings that can be set back to what every capture takes
+--      for granted; lc_monetary and search_path must be pinned otherwise, see londiste.text_settings.
 --
 --      Marked IMMUTABLE for the reason given in londiste.columns_of.
 --
@@ -16,21 +15,6 @@ returns boolean as $$
 -- Called by:   capture functions
 -- ----------------------------------------------------------------------
 begin
-    return not exists (
-        with recursive parts (typid) as (
-            select c.o_type from londiste.live_columns(i_rel) c
-            union
-            select inner_type.typid
-              from parts p
-              join pg_type t on t.oid = p.typid
-              left join pg_range r on r.rngtypid = t.oid
-              cross join lateral (values (t.typelem), (t.typbasetype), (r.rngsubtype)) inner_type (typid)
-             where inner_type.typid <> 0
-        )
-        select from parts p join pg_type t on t.oid = p.typid
-         where t.typtype in ('c', 'm')
-            or t.oid in ('money'::regtype, 'regclass'::regtype, 'regproc'::regtype, 'regprocedure'::regtype,
-                         'regoper'::regtype, 'regoperator'::regtype, 'regtype'::regtype, 'regcollation'::regtype,
-                         'regconfig'::regtype, 'regdictionary'::regtype, 'regrole'::regtype, 'regnamespace'::regtype));
+    return not londiste.text_settings(i_rel) && array['lc_monetary', 'search_path'];
 end;
 $$ language plpgsql immutable set search_path = pg_catalog, pg_temp;
