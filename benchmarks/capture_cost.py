@@ -1,9 +1,13 @@
 """What capture costs the writer: the same statements on tables without triggers, with ours, and with PgQ's, in one run.
 
     python benchmarks/capture_cost.py [--version 15] [--rows 100000] [--seconds 2] [--rounds 5] [--no-fsync]
+    python benchmarks/capture_cost.py --commit-delay 1000 --clients 1
 
 Single rows: clients of pgbench send one autocommitted prepared statement after another. Bulk: one statement for all
 rows. PgQ's C trigger `logutriga` takes part on a server that has the extension pgq; it lives in a database of its own.
+
+What a trigger costs is a time per statement; which share of a transaction that is depends on how long a commit takes.
+`--commit-delay` has every commit take so many microseconds more (the server's commit_delay).
 """
 
 from __future__ import annotations
@@ -59,13 +63,19 @@ def main() -> None:
     parser.add_argument("--cases", default=",".join(SINGLE), help="of single rows, several by comma")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-fsync", action="store_true", help="commits cost nothing, so that capture shows most")
+    parser.add_argument("--commit-delay", type=int, default=0, help="microseconds that each commit takes longer")
     parser.add_argument("--json", help="write the figures to this file")
     options = parser.parse_args()
     fsync = "off" if options.no_fsync else "on"
-    single = Report(f"Capture, single rows, PostgreSQL {options.version}, fsync {fsync}", "transactions per second")
+    title = f"Capture, single rows, PostgreSQL {options.version}, fsync {fsync}"
+    if options.commit_delay:
+        title += f", each commit {options.commit_delay} us longer"
+    single = Report(title, "transactions per second")
     bulk = Report(f"Capture, bulk, PostgreSQL {options.version}", "microseconds per row", digits=2)
     single.facts = bulk.facts = vars(options)
     settings = {"shared_buffers": "256MB", "autovacuum": "off", "fsync": fsync}
+    if options.commit_delay:
+        settings |= {"commit_delay": str(options.commit_delay), "commit_siblings": "0"}
     server = ThrowawayServer(options.version, settings=settings).create()
     try:
         server.start()

@@ -15,7 +15,7 @@ from londiste_lite.errors import ConnectionLost, DatabaseError, QueryCanceled, R
 from londiste_lite.names import QualifiedName, quote_array, quote_ident, quote_literal
 from londiste_lite.triggers import parking_text
 from londiste_lite.triggers.capture_table import UNROUTED, CaptureTable, Route
-from londiste_lite.triggers.function_text import array_text
+from londiste_lite.triggers.event_text import array_text
 
 log = logging.getLogger(__name__)
 

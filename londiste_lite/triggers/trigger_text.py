@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from londiste_lite.names import quote_ident, quote_literal
-from londiste_lite.triggers import function_text
+from londiste_lite.triggers import function_text, truncate_text
 from londiste_lite.triggers.capture_table import CaptureTable
 
 _BODIES = {
     "insert": function_text.insert_function,
     "update": function_text.update_function,
     "delete": function_text.delete_function,
-    "truncate": function_text.truncate_function,
+    "truncate": truncate_text.truncate_function,
 }
 
 _IMAGES = {

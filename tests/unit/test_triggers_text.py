@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from londiste_lite import events
 from londiste_lite.names import QualifiedName, quote_ident, quote_literal
-from londiste_lite.triggers import function_text, trigger_text
+from londiste_lite.triggers import event_text, function_text, trigger_text
 from londiste_lite.triggers.capture_table import CaptureTable, Column, Route
 
 PLAIN = CaptureTable(
@@ -107,7 +107,7 @@ def test_route_of_an_expression__pins_the_search_path() -> None:
 
 @given(st.lists(NAMES, min_size=1, max_size=5))
 def test_array_text__reads_back(names: list[str]) -> None:
-    assert events.parse_array(function_text.array_text(tuple(names))) == tuple(names)
+    assert events.parse_array(event_text.array_text(tuple(names))) == tuple(names)
 
 
 @given(NAMES, NAMES)
@@ -129,7 +129,7 @@ def test_body__hostile_names_stay_quoted(column: str, table: str) -> None:
     ("nums", "text"), [((1,), None), ((1, 2), None), ((2, 1), "{2,1}"), ((1, 3), "{1,3}"), ((2,), "{2}")]
 )
 def test_attnums_text__only_where_not_the_first_in_order(nums: tuple[int, ...], text: str | None) -> None:
-    assert function_text.attnums_text(tuple(Column("c", n, n) for n in nums)) == text
+    assert event_text.attnums_text(tuple(Column("c", n, n) for n in nums)) == text
 
 
 def test_deferrable_key__delete_looks_at_what_is_left() -> None:
