@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from londiste_lite.triggers import parking_text
 from londiste_lite.triggers.capture_table import CaptureTable
 from londiste_lite.triggers.careful_text import tried
 from londiste_lite.triggers.event_text import pair, per_child, routed, row_of
 
 # The number of the current event table, null or -1 where one has to ask; see londiste.note_current_table.
-_CURRENT = """    londiste_table :=
-        pg_catalog.pg_sequence_last_value('londiste.event_{queue_id}_current'::pg_catalog.regclass);"""
+_CURRENT = (
+    "londiste_table := pg_catalog.pg_sequence_last_value('londiste.event_{queue_id}_current'::pg_catalog.regclass);"
+)
 
 _UNKNOWN = """        if londiste_table is null or londiste_table OPERATOR(pg_catalog.<) 0 then
 {lookup}
@@ -70,34 +73,46 @@ _TRY = """        if londiste_careful is not true then
         end if;"""
 
 
-def reads_current(table: CaptureTable, op: str) -> bool:
+@dataclass(frozen=True)
+class TableToWrite:
+    """Statements that give `londiste_table` its value, and what an UPDATE does with it; each may be empty."""
+
+    ordinary: str
+    """In the ordinary way."""
+    general: str
+    """In the general way, where nothing is taken for granted: the sequence of a restored database is kept by nobody."""
+    after: str
+    """After either."""
+    unknown: str
+    """Where the ordinary way did not tell."""
+
+
+def table_to_write(table: CaptureTable, op: str, image: str, event: dict[str, str]) -> TableToWrite:
+    """Return how the function of one operation learns the table; `event` has the parts of the logging INSERT."""
+    if not _reads_current(table, op):
+        return TableToWrite("null;", "", f"{_ask(table, op, event['source'])}\n", "")
+    after = ""
+    if op == "U":
+        one, old = pair(table), routed(table, "londiste_old")
+        if table.route is None and len(table.key) == 1:
+            # One column's text without the parentheses of a row is quicker to make.
+            one = f"pg_catalog.concat({one.removeprefix('row(')}"
+        tries = per_child(table, _INSERT_ONE, pair=one, old=old, **event)
+        after = _TRY_ONE.format(inserts=tries, compare=_compare(table), image=image) + "\n"
+    asked = lookup(table)
+    return TableToWrite(_CURRENT.format(queue_id=table.queue_id), f"{asked}\n", after, _UNKNOWN.format(lookup=asked))
+
+
+def _reads_current(table: CaptureTable, op: str) -> bool:
     """Whether a sequence tells the table to write; not where the route has to be tried before anything is logged.
 
     An UPDATE of a row with several targets is compared as a whole.
     """
-    tried = table.route is not None and (table.route.kind == "expr" or (op == "U" and table.route_many))
-    return table.current_sequence and not tried
+    trial = table.route is not None and (table.route.kind == "expr" or (op == "U" and table.route_many))
+    return table.current_sequence and not trial
 
 
-def read_current(table: CaptureTable, op: str, image: str, event: dict[str, str]) -> str:
-    """Return the statements that learn the table to write from the sequence, and what an UPDATE does then."""
-    current = _CURRENT.format(queue_id=table.queue_id)
-    if op != "U":
-        return current
-    one, old = pair(table), routed(table, "londiste_old")
-    if table.route is None and len(table.key) == 1:
-        # One column's text without the parentheses of a row is quicker to make.
-        one = f"pg_catalog.concat({one.removeprefix('row(')}"
-    tries = per_child(table, _INSERT_ONE, pair=one, old=old, **event)
-    return current + "\n" + _TRY_ONE.format(inserts=tries, compare=_compare(table), image=image)
-
-
-def ask_when_unknown(table: CaptureTable) -> str:
-    """Return the statement that asks where the sequence does not tell."""
-    return _UNKNOWN.format(lookup=lookup(table))
-
-
-def ask(table: CaptureTable, op: str, source: str) -> str:
+def _ask(table: CaptureTable, op: str, source: str) -> str:
     """Return the statements that ask for the table to write, with the trial of a route that may fail."""
     asked = lookup(table)
     work = _TRY.format(source=source)
@@ -112,6 +127,7 @@ def ask(table: CaptureTable, op: str, source: str) -> str:
 
 
 def lookup(table: CaptureTable) -> str:
+    """Return the query for the table to write."""
     return _LOOKUP.format(queue_id=table.queue_id)
 
 

@@ -13,7 +13,7 @@ from londiste_lite.names import quote_array, quote_literal
 from londiste_lite.triggers import parking_text
 from londiste_lite.triggers.capture_table import CaptureTable, Column
 from londiste_lite.triggers.careful_text import careful, tried
-from londiste_lite.triggers.current_text import ask, ask_when_unknown, read_current, reads_current
+from londiste_lite.triggers.current_text import table_to_write
 from londiste_lite.triggers.event_text import (
     array_text,
     attnums_text,
@@ -45,7 +45,7 @@ begin
         and {usual}
         and pg_catalog.set_config('londiste.open', '', true) is not null) is true
     then
-        null;{upsert}
+        {quick}{upsert}
     else
         londiste_open := pg_catalog.current_setting('londiste.open', true);
 {nothing}        if (pg_catalog.right(londiste_open, {length}) OPERATOR(pg_catalog.=) '{marks}'
@@ -54,7 +54,7 @@ begin
             and pg_catalog.set_config('londiste.open',
                 pg_catalog.left(londiste_open, -{length}), true) is not null) is true
         then
-            null;
+            {quick}
         else
             londiste_saved := londiste.capture_begin('{op}', '{mark}', exists (select from {image}),
                 londiste.plain_text({me}));
@@ -63,10 +63,9 @@ begin
             end if;
             londiste_careful := (londiste_saved[1] OPERATOR(pg_catalog.=) 'image'
                 and TG_RELID OPERATOR(pg_catalog.=) {oid} and {holds}) is not true;
-        end if;
+{otherwise}        end if;
     end if;
-{table}
-{inserts}
+{then}{inserts}
     else
 {unknown}        if londiste_table is null then
             raise exception 'queue not found: %', {queue};
@@ -107,7 +106,8 @@ _UPSERT = """
         and {usual}
         and pg_catalog.set_config('londiste.open', '{insert}', true) is not null) is true
     then
-        londiste_after := '{updated}';"""
+        londiste_after := '{updated}';
+        {quick}"""
 
 _NOTE_UPDATED = """
     if londiste_after is not null then
@@ -147,7 +147,6 @@ def delete_function(table: CaptureTable) -> str:
 
 
 def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column, ...]) -> str:
-    source = routed(table, image)
     if op == "D":
         kind = quote_literal("D" + array_text(tuple(c.name for c in table.key)))
         data, attnums = row_of(table.key), quote_literal(attnums_text(table.key))
@@ -156,12 +155,13 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         data = "(londiste_row.*)"
         attnums = f"londiste.attnums_of({regclass(table.oid)}, {regclass(table.root_oid)})"
     target = "londiste_route.londiste_target" if table.route else "null"
-    event = {"type": kind, "data": data, "attnums": attnums, "target": target, "source": source}
+    event = {"type": kind, "data": data, "attnums": attnums, "target": target, "source": routed(table, image)}
     insert, both, updated = (marks(table, operations) for operations in ("I", "IU", "I*"))
+    current = table_to_write(table, op, image, event)
     usual = _USUAL.format(oid=table.oid, me=regclass(table.oid), holds=_holds(table, op, named))
     upsert, nothing, note, declare = "", "", "", ""
     if op == "U":
-        upsert = _UPSERT.format(both=both, insert=insert, updated=updated, usual=usual)
+        upsert = _UPSERT.format(both=both, insert=insert, updated=updated, usual=usual, quick=current.ordinary)
         note = _NOTE_UPDATED.format(image=image)
         declare = "\n    londiste_after      pg_catalog.text;"
     elif op == "I":
@@ -172,14 +172,15 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         now = parking_text.careful(careful(table, op), careful(table, op, parks=True), parking_text.listing(table, op))
     elif table.route is not None and table.route.kind == "expr":
         now = tried(table, now)
-    by_sequence = reads_current(table, op)
     return _ROW_FUNCTION.format(
         marks=marks(table, op),
         length=len(marks(table, op)),
         usual=usual,
         upsert=upsert,
-        table=read_current(table, op, image, event) if by_sequence else ask(table, op, source),
-        unknown=ask_when_unknown(table) if by_sequence else "",
+        quick=current.ordinary,
+        otherwise=current.general,
+        then=current.after,
+        unknown=current.unknown,
         nothing=nothing,
         holds=_holds(table, op, named),
         oid=table.oid,
