@@ -1,7 +1,8 @@
 """What monitoring sees: Prometheus text at /metrics and an answer to "are you well" at /healthz, on 127.0.0.1.
 
-The only module that imports prometheus_client, and only when `metrics_port` is set. Figures about the databases are
-read at each scrape, over connections of their own; batches and errors are heard from the replay.
+The only module that imports prometheus_client, loaded only when `metrics_port` is set, see `metrics_service`. Figures
+about the databases are read at each scrape, over connections of their own; batches and errors are heard from the
+replay.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import platform
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from londiste_lite.dsn import hide_password
 from londiste_lite.errors import LondisteError
 from londiste_lite.nodes.lags import of_nodes
 from londiste_lite.progress import Status
-from londiste_lite.replay.observer import ReplayObserver
+from londiste_lite.scraped import ADDRESS, Nodes, Scraped
 from londiste_lite.table_state import TableState
 
 if TYPE_CHECKING:
@@ -30,30 +31,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ADDRESS = "127.0.0.1"
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 # A scrape counts no more waiting events than this, for it comes every few seconds.
 MOST_COUNTED = 100_000
 STATES = [*(state.shown for state in TableState)]
-
-
-@dataclass(frozen=True)
-class Scraped:
-    """What is measured: one subscriber and its queue, and how both sides are reached."""
-
-    provider_dsn: str
-    subscriber_dsn: str
-    job: str
-    queue: str
-    consumer: str
-    node: str | None
-
-    @property
-    def labels(self) -> list[str]:
-        return [self.queue, self.consumer, self.node or ""]
-
-
-Nodes = Callable[[], Sequence[Scraped]]
 
 
 class Metrics:
@@ -289,105 +270,11 @@ def _of_copies(subscriber: Database, what: Scraped) -> Iterator[Metric]:
     yield from families.values()
 
 
-# --- serving ----------------------------------------------------------------------------------------------------------
-
-
-class MetricsService:
-    """The metrics of a replay that may be served or not: the port is set when it starts and at each reload.
-
-    `scraped` tells what is replayed; where it is many nodes, `nodes` tells which, and `scraped` what they share.
-    """
-
-    def __init__(self, scraped: Callable[[], Scraped], nodes: Nodes | None = None) -> None:
-        self._scraped = scraped
-        self._nodes = nodes
-        self._metrics: Metrics | None = None
-        self._server: ThreadingHTTPServer | None = None
-        self._port = 0
-
-    def batch(self, seconds: float, rows: int) -> None:
-        """Count a batch."""
-        if self._metrics is not None:
-            self._metrics.batch(self._scraped(), seconds, rows)
-
-    def works(self) -> None:
-        """Note that the replay is well."""
-        if self._metrics is not None:
-            self._metrics.works(self._scraped())
-
-    def error(self, error: Exception) -> None:
-        """Note what stops the replay."""
-        if self._metrics is not None:
-            self._metrics.error(self._scraped(), error)
-
-    def of_consumer(self, consumer: str) -> ReplayObserver:
-        """Return what hears of the batches of one of the nodes."""
-        return _NodeObserver(self, consumer)
-
-    def about(self, consumer: str) -> tuple[Metrics, Scraped] | None:
-        """Return where figures of a node go, None when there are no metrics, or no such node any more."""
-        if self._metrics is None or self._nodes is None:
-            return None
-        found = next((node for node in self._nodes() if node.consumer == consumer), None)
-        return (self._metrics, found) if found is not None else None
-
-    def serve(self, port: int) -> bool:
-        """Serve on `port` of the loopback address from now on, not at all with 0; return whether it is served.
-
-        A port that cannot be had is logged, and no reason to stop anything else.
-        """
-        if self._server is not None and port == self._port:
-            return True
-        self.close()
-        if not port:
-            return False
-        if self._metrics is None:
-            self._metrics = Metrics(self._scraped, self._nodes)
-        try:
-            self._server = ThreadingHTTPServer((ADDRESS, port), _handler(self._metrics))
-        except OSError as error:
-            log.error(
-                "metrics cannot be served on %s:%d: %s; the replay goes on without them. "
-                "Hint: choose another metrics_port and reload (-r)",
-                ADDRESS,
-                port,
-                error.strerror or error,
-            )
-            return False
-        self._server.daemon_threads = True
-        self._port = port
-        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
-        log.info("metrics are at http://%s:%d/metrics", ADDRESS, port)
-        return True
-
-    def close(self) -> None:
-        """Serve no more."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
-        if self._metrics is not None:
-            self._metrics.close()
-
-
-class _NodeObserver:
-    """Hears of one node's batches, a `ReplayObserver`."""
-
-    def __init__(self, service: MetricsService, consumer: str) -> None:
-        self._service = service
-        self._consumer = consumer
-
-    def batch(self, seconds: float, rows: int) -> None:
-        if about := self._service.about(self._consumer):
-            about[0].batch(about[1], seconds, rows)
-
-    def works(self) -> None:
-        if about := self._service.about(self._consumer):
-            about[0].works(about[1])
-
-    def error(self, error: Exception) -> None:
-        if about := self._service.about(self._consumer):
-            about[0].error(about[1], error)
+def web_server(metrics: Metrics, port: int) -> ThreadingHTTPServer:
+    """Return a server of these figures on `port` of the loopback address, not yet running. Raises OSError."""
+    server = ThreadingHTTPServer((ADDRESS, port), _handler(metrics))
+    server.daemon_threads = True
+    return server
 
 
 def _handler(metrics: Metrics) -> type[BaseHTTPRequestHandler]:

@@ -7,21 +7,22 @@ from typing import Annotated
 
 import typer
 
-from londiste_lite import event_queue, output, progress, registration, subscribed
+from londiste_lite import event_queue, output, subscribed
 from londiste_lite.config import LondisteSettings
 from londiste_lite.context import Context
 from londiste_lite.engine_settings import engine_settings
 from londiste_lite.errors import RegistrationError, UsageError, WaitTimeout
 from londiste_lite.locks import replay_holder
+from londiste_lite.metrics_service import MetricsService
 from londiste_lite.replay import position
 from londiste_lite.replay.settings import ReplaySettings
+from londiste_lite.scraped import Scraped
 from londiste_lite.sides import both, opened
 from londiste_lite.stop_flag import StopFlag
 
 
 def _serve(context: Context, nodes: dict[str, LondisteSettings]) -> None:
     from londiste_lite import service
-    from londiste_lite.metrics import MetricsService, Scraped  # only here, for it brings a web server
 
     served = list(nodes.values())
 
@@ -72,8 +73,6 @@ def register(app: typer.Typer) -> None:
                 context.run(lambda stop: service.run_once(engine_settings(settings), stop, told))
             return
 
-        from londiste_lite.metrics import MetricsService, Scraped  # only here, for it brings a web server
-
         def scraped() -> Scraped:
             now = context.londiste()
             return Scraped(now.provider_db, now.subscriber_db, now.job_name, now.queue, now.consumer, now.node)
@@ -97,6 +96,8 @@ def register(app: typer.Typer) -> None:
         timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds; without it, for ever.")] = None,
     ) -> None:
         """Return when all that is committed on the provider now is visible on the subscriber, copies included."""
+        from londiste_lite import progress
+
         context: Context = ctx.obj
         settings = context.londiste()
         with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):
@@ -115,7 +116,7 @@ def register(app: typer.Typer) -> None:
 
         Without a running replay it also applies what is in the queue, as `replay --once` does.
         """
-        from londiste_lite import service
+        from londiste_lite import progress, service
 
         context: Context = ctx.obj
         settings = context.londiste()
@@ -133,6 +134,8 @@ def register(app: typer.Typer) -> None:
 
 def rewind(context: Context) -> None:
     """Put the provider's position of the consumer to the tick that the subscriber has stored."""
+    from londiste_lite import registration
+
     settings = context.londiste()
     with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):
         registration.require_stopped(subscriber, settings.consumer)
@@ -155,6 +158,8 @@ def rewind(context: Context) -> None:
 
 def reset(context: Context) -> None:
     """Forget the tick that the subscriber has stored; replay goes on from the provider's position."""
+    from londiste_lite import registration
+
     settings = context.londiste()
     with opened(settings.subscriber_db, settings.job_name, "subscriber") as subscriber:
         registration.require_stopped(subscriber, settings.consumer)

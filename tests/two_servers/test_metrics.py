@@ -14,7 +14,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from londiste_lite import __version__
-from londiste_lite.metrics import MetricsService, Scraped
+from londiste_lite.metrics_service import MetricsService
+from londiste_lite.scraped import Scraped
 from londiste_lite.throwaway import free_port
 from tests.fixtures.cli import PASSWORD, QUEUE, Site, until
 

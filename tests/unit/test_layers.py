@@ -86,6 +86,8 @@ LAYERS: dict[str, set[str]] = {
         "daemon",
         "signals",
         "metrics",
+        "metrics_service",
+        "scraped",
         "status_screen",
         "context",
         "arguments",
@@ -223,3 +225,12 @@ def test_command_line__does_not_load_the_engine_for_every_command() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"replay.batch", "replay.loop", "service", "tablecopy.load", "compare.run", "metrics", "ticker"}
     assert not heavy & {name.removeprefix(f"{PACKAGE}.") for name in loaded}
+
+
+def test_replay__starts_without_what_other_commands_need() -> None:
+    """What a replay is behind waits for each of these imports."""
+    code = "import sys; from londiste_lite import cli, service; cli.build(only='replay'); "
+    code += "import londiste_lite.commands.replay; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert f"{PACKAGE}.replay.loop" in loaded
+    assert not {"http.server", f"{PACKAGE}.metrics", f"{PACKAGE}.registration", f"{PACKAGE}.progress"} & set(loaded)
