@@ -173,6 +173,14 @@ class Native:
         self.subscriber.close()
 
 
+def _trust_plugin(db: Database) -> None:
+    """Let pglogical decode: since the minor versions of 2026 a server asks for the names of those that may."""
+    setting = "output_plugin_libraries"
+    if known := db.run("select setting from pg_settings where name = %s", [setting]):
+        db.script(f"alter system set {setting} = {known[0][0]}, pglogical_output")
+        db.script("select pg_reload_conf()")
+
+
 class Pglogical:
     """pglogical: the servers need `shared_preload_libraries = pglogical`."""
 
@@ -184,6 +192,7 @@ class Pglogical:
         self._end = ""
         try:
             for db, name, server in ((self.provider, "p", left), (self.subscriber, "s", right)):
+                _trust_plugin(db)
                 db.script("create extension pglogical")
                 db.script(f"select pglogical.create_node('{name}', '{server.dsn('pglogical')}')")
         except DatabaseError as error:
