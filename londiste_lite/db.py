@@ -99,7 +99,11 @@ def translate(error: psycopg2.Error, where: str = "") -> DatabaseError | SchemaE
     fields["constraint"] = getattr(diag, "constraint_name", None)
     fields["table"] = getattr(diag, "table_name", None)
     fields["column"] = getattr(diag, "column_name", None)
-    if state is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+    # Without a SQLSTATE it is not the server that speaks. The driver's bare DatabaseError is libpq's word then: that an
+    # answer broke off, where the driver has not noticed yet that the connection is gone.
+    if state is None and (
+        isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) or type(error) is psycopg2.DatabaseError
+    ):
         return ConnectionLost(message, sqlstate=None)
     if state and (state[:2] == "08" or state in ("57P01", "57P02", "57P03")):
         return ConnectionLost(message, sqlstate=state)
