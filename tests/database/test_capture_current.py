@@ -93,7 +93,7 @@ def test_closed_queue__is_asked_and_refuses(db: Database, t: Published) -> None:
     assert filled(db) == [0, 1, 0]
 
 
-def test_foreign_queue__is_asked_each_time(dsn: str, db: Database, open_connection: Callable, t: Published) -> None:
+def test_foreign_queue__is_asked_each_time(db: Database, t: Published) -> None:
     db.script(
         "create role stranger;"
         "drop trigger londiste_current_table on pgq.queue; drop sequence londiste.event_1_current;"
