@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from harness import Report, pair, plain
 
-from londiste_lite import event_queue, parked, published, registration, schema
+from londiste_lite import event_queue, parked, publication, registration, schema
 from londiste_lite.errors import ReplayError
 from londiste_lite.names import TableName
 from londiste_lite.replay.loop import Replay
@@ -44,7 +44,7 @@ def main() -> None:
         event_queue.create_queue(provider, QUEUE)
         provider.script(DDL.format(""))
         subscriber.script(DDL.format(" check (price >= 0)"))
-        published.add_table(provider, QUEUE, TableName("public", "entry"), key=None)
+        publication.add_table(provider, QUEUE, TableName("public", "entry"), key=None)
         registration.subscribe(provider, subscriber, QUEUE, ["entry"], AddOptions())
         settings = ReplaySettings(
             provider_dsn=source.dsn(), subscriber_dsn=target.dsn(), queue=QUEUE, consumer="bench", job="bench"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import londiste_lite
 from londiste_lite.db import Database, connect
 from londiste_lite.throwaway import ThrowawayServer
 
@@ -50,6 +52,8 @@ def plain(dsn: str) -> Database:
 @contextmanager
 def pair(version: int, **settings: str) -> Iterator[tuple[ThrowawayServer, ThrowawayServer]]:
     """Two running servers of one version; `settings` are the server's, beside those that all have."""
+    # As an installed package is: each start would translate the sources anew where nothing may keep what comes of it.
+    compileall.compile_dir(str(Path(londiste_lite.__file__).parent), quiet=1)
     servers = [ThrowawayServer(version, settings={**SETTINGS, **settings}, name=name) for name in ("p", "s")]
     try:
         for server in servers:

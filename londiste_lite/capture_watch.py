@@ -12,13 +12,12 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from londiste_lite import published
 from londiste_lite.backoff import Backoff
 from londiste_lite.connection_watch import look_after
 from londiste_lite.db import Database, connect
 from londiste_lite.errors import LondisteError, ObjectNotFound
 from londiste_lite.names import TableName
-from londiste_lite.triggers.refresh import needs_refresh
+from londiste_lite.triggers import catalog
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ class CaptureWatch:
         stale: list[_Place] = []
         for queue in queues:
             with contextlib.suppress(ObjectNotFound):  # dropped a moment ago
-                stale += [(queue, table) for table in needs_refresh(db, queue)]
+                stale += [(queue, table) for table in catalog.stale(db, queue)]
         self._trouble = {place: trouble for place, trouble in self._trouble.items() if place in stale}
         due = [place for place in stale if place not in self._trouble or self._trouble[place].again_at <= now]
         if due:
@@ -93,9 +92,12 @@ class CaptureWatch:
             db.close()
 
     def _mend(self, db: Database, place: _Place, now: float) -> None:
+        # Seldom needed, and a replay that starts would wait for it.
+        from londiste_lite import publication
+
         queue, table = place
         try:
-            published.refresh_table(db, queue, table, lock_timeout=LOCK_TIMEOUT)
+            publication.refresh_table(db, queue, table, lock_timeout=LOCK_TIMEOUT)
         except LondisteError as error:
             trouble = self._trouble.setdefault(place, _Trouble(Backoff(FIRST_PAUSE, LONGEST_PAUSE), now))
             trouble.again_at = now + trouble.backoff.next_delay()

@@ -16,6 +16,7 @@ from londiste_lite import (
     dropped_indexes,
     event_queue,
     locks,
+    publication,
     published,
     sequences,
     structure,
@@ -178,7 +179,7 @@ def publish(
     keys = {p.table: p.key for p in published.tables(db, queue)}
 
     def act(name: TableName) -> Outcome:
-        added = published.add_table(
+        added = publication.add_table(
             db,
             queue,
             name,
@@ -216,7 +217,7 @@ def unpublish(db: Database, queue: str, patterns: Sequence[str], *, lock_timeout
     names, failed = _Among(candidates, "table", f'published in queue "{queue}"').find_each(patterns)
 
     def act(name: TableName) -> Outcome:
-        published.remove_table(db, queue, name, lock_timeout=lock_timeout)
+        publication.remove_table(db, queue, name, lock_timeout=lock_timeout)
         return Outcome(name, "removed", True)
 
     return _each(names, act) + failed
@@ -231,7 +232,7 @@ def refresh(db: Database, queue: str, patterns: Sequence[str], *, lock_timeout: 
         names, failed = _Among(names, "table", f'published in queue "{queue}"').find_each(patterns)
 
     def act(name: TableName) -> Outcome:
-        done = published.refresh_table(db, queue, name, lock_timeout=lock_timeout)
+        done = publication.refresh_table(db, queue, name, lock_timeout=lock_timeout)
         return Outcome(name, "; ".join(done) or "in order", bool(done))
 
     return _each(names, act) + failed

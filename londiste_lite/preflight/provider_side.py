@@ -13,8 +13,7 @@ from londiste_lite.preflight.findings import Finding, Findings
 from londiste_lite.published import Published
 from londiste_lite.registration import expand
 from londiste_lite.structure import Table
-from londiste_lite.triggers import listing
-from londiste_lite.triggers.refresh import needs_refresh
+from londiste_lite.triggers import catalog, listing
 
 DEAD_SECONDS = 3600.0
 """A consumer that did nothing for so long is taken for dead."""
@@ -123,7 +122,7 @@ def check_capture(findings: Findings, db: Database, queue: str, tables: Sequence
     with findings.checking("capture", f'queue "{queue}"'):
         captured = {c.relation: c for c in listing.captured_relations(db, queue)}
         try:
-            stale = set(needs_refresh(db, queue))
+            stale = set(catalog.stale(db, queue))
         except ObjectNotFound:
             stale = set()
         for table in tables:

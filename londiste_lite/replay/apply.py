@@ -37,13 +37,20 @@ class NotAlike(LondisteError):
     """events that were taken for alike are not, or do not meet the rows that were expected"""
 
 
+class KeysRepeat(NotAlike):
+    """a key has two events, and nothing tells which is the last"""
+
+
 class _FewerThanExpected(Exception):
     """a statement met fewer rows than the events say there are"""
 
 
 @dataclass
 class TablePlan:
-    """The work on one table in one batch."""
+    """The work on one table in one batch.
+
+    `unchecked` tells that nobody looked whether a key has two events, and that these came without number and operation.
+    """
 
     target: Target
     sql: TableSql
@@ -130,6 +137,7 @@ class BulkApply:
         self._db = db
         self._catalog = catalog
         self._checks_fire = checks_fire
+        self._repeating: set[TableName] = set()
         self.trusts = False
         """Whether rows that are inserted are taken not to be there: their errors come with a later statement."""
 
@@ -171,14 +179,17 @@ class BulkApply:
         """Bring the events to one per key, and tell what is expected of them."""
         name = plan.target.name
         plan.sql = replace(plan.sql, parsed=self._catalog.made(name, plan.sql.create_parsed()), winners="")
-        if plan.read is not None:
-            self._copy(plan, plan.read, plan.read.parsed, plan.sql.copy_parsed())
-        else:
+        if plan.read is None:
             self._db.later(plan.sql.fill_parsed())
-        if self._may_be_unchecked(plan):
+        elif self._may_be_unchecked(plan):
             plan.unchecked = True
+            self._copy(plan, plan.read, plan.read.rows, plan.sql.copy_parsed(numbered=False))
+            if self._db.run(plan.sql.seems_repeated())[0][0]:
+                raise self._not_alike(plan)
             self._expect(plan, plan.counts.deleted, plan.counts.updated, 0)
             return
+        else:
+            self._copy(plan, plan.read, plan.read.numbered, plan.sql.copy_parsed(numbered=True))
         if plan.events > 1 and self._db.run(plan.sql.has_repeated_keys())[0][0]:
             plan.sql = replace(plan.sql, winners=self._catalog.made(name, plan.sql.create_winners()))
             self._db.later(plan.sql.fill_winners())
@@ -199,13 +210,21 @@ class BulkApply:
         """Whether to try without looking for keys with two events: the number of rows that are met will tell.
 
         A row is met once, so that of events of one kind as many rows are met as there are events, or something is
-        amiss: a key has two, or a row is not there.
+        amiss: a key has two, or a row is not there. The events' numbers, which would tell the last of two, are not
+        needed then; a table that had keys with two events once does not go without them again.
         """
         if plan.read is None or plan.read.guard is None or plan.operations not in ({events.UPDATE}, {events.DELETE}):
             return False
-        if any(plan.sql.update(source) is None for source in plan.sql.row_sources):
+        if plan.target.name in self._repeating or plan.target.has_identity_always:
             return False
-        return not self._db.run(plan.sql.seems_repeated())[0][0]
+        return all(plan.sql.update(source) is not None for source in plan.sql.row_sources)
+
+    def _not_alike(self, plan: TablePlan) -> NotAlike:
+        """Return what ends the try without numbers, and note where keys with two events are the cause."""
+        if not self._db.run(plan.sql.has_repeated_keys())[0][0]:
+            return NotAlike()
+        self._repeating.add(plan.target.name)
+        return KeysRepeat()
 
     def _expect(self, plan: TablePlan, deletes: int, updates: int, inserts: int) -> None:
         plan.expected_deletes = deletes
@@ -235,7 +254,7 @@ class BulkApply:
                         raise _FewerThanExpected
             except _FewerThanExpected:
                 if plan.unchecked:
-                    raise NotAlike from None
+                    raise self._not_alike(plan) from None
                 # once more, in the way that tells which keys
             else:
                 return
@@ -279,7 +298,7 @@ class BulkApply:
             met = 0 if update is None else self._db.count(update)
             if met < expected:
                 if plan.unchecked:
-                    raise NotAlike
+                    raise self._not_alike(plan)
                 self._count_conflicts(plan, conflict_sql.insert_missing(plan.sql, source))
         for source in plan.sql.row_sources:
             if plan.inserts.get(source.number):
@@ -291,9 +310,9 @@ class BulkApply:
 
     def _carefully(self, plan: TablePlan) -> None:
         """Delete every touched key first, then insert the final rows: no order of changes can then matter."""
+        if plan.unchecked:
+            raise self._not_alike(plan)
         self._check_definition(plan.target)
-        if plan.unchecked and self._db.run(plan.sql.has_repeated_keys())[0][0]:
-            raise NotAlike
         if plan.plain_inserts:
             plan.plain_inserts = False
             self._compact(plan)

@@ -22,7 +22,7 @@ from londiste_lite.event_queue import Queue
 from londiste_lite.events import UnknownEvent
 from londiste_lite.names import TableName
 from londiste_lite.replay import fetch, ordered, stage
-from londiste_lite.replay.apply import TRIPPED, BulkApply, ForeignKeyCycle, NotAlike, by_table
+from londiste_lite.replay.apply import TRIPPED, BulkApply, ForeignKeyCycle, KeysRepeat, NotAlike, by_table
 from londiste_lite.replay.catalog import Catalog
 from londiste_lite.replay.fetch import EventWindow, RecordStream
 from londiste_lite.replay.mapping import other_types
@@ -294,7 +294,7 @@ class BatchRunner:
             if isinstance(error, DatabaseError) and error.sqlstate != NOT_A_NUMBER:
                 raise
             self._catalog.reset(marked)
-            self._unlike += 1
+            self._unlike += not isinstance(error, KeysRepeat)
             self._lines_used = False
             log.debug("not all events are like those that were looked at: %s", error)
             return None

@@ -279,15 +279,15 @@ class TableSql:
 
     # --- events that the provider sends as lines of CSV, see `records` --------------------------------------
 
-    def copy_parsed(self) -> str:
-        """COPY of events into the parsed ones: number, operation, and the fields of the one source with rows.
+    def copy_parsed(self, *, numbered: bool) -> str:
+        """COPY of events into the parsed ones: number and operation if `numbered`, fields of the one source with rows.
 
         Where there is none the fields are those of the deletes, all of them in the key.
         """
         source = (self.row_sources or self.sources)[0]
         numbers = {p: self._key_number(source, p) for p in range(1, len(source.mapping.fields) + 1)}
         places = ", ".join(f"r{source.number}c{p}" if n is None else f"k{n}" for p, n in numbers.items())
-        return f"copy {self.parsed} (ev_id, op, {places}) from stdin (format csv)"
+        return f"copy {self.parsed} ({'ev_id, op, ' if numbered else ''}{places}) from stdin (format csv)"
 
     def copy_all(self, source: Source) -> str:
         """COPY of the rows of an insert-only source straight into the table."""

@@ -19,7 +19,7 @@ from londiste_lite.claims import Reader
 from londiste_lite.db import Database, Row
 from londiste_lite.errors import LondisteError
 from londiste_lite.names import QualifiedName, TableName, quote_array, quote_literal
-from londiste_lite.replay.records import TO_LINES, RecordLines, RecordRead, Unreadable
+from londiste_lite.replay.records import MOST_HELD, TO_LINES, RecordLines, RecordRead, Unreadable
 from londiste_lite.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -130,7 +130,9 @@ def table_conditions(
     `after` names tables whose copy already holds what its snapshot (text form) sees.
     `scripts` are transactions that ran scripts: of theirs the script is taken and not the rows it changed.
     """
-    found = [f"ev_extra1 = any ({quote_array([str(name) for name in wanted])})"]
+    # An array is taken apart for each event.
+    listed = f"any ({quote_array([str(name) for name in wanted])})"
+    found = [f"ev_extra1 = {quote_literal(str(wanted[0])) if len(wanted) == 1 else listed}"]
     if scripts:
         rows = f"{found[0]} and ev_txid <> all ({_bigints(scripts)})"
         found = [f"(ev_type = 'EXECUTE' or ({rows}))"]
@@ -310,7 +312,7 @@ class _CheckedReader:
             return self._next(size)
         try:
             while True:
-                data = self._next(size - 1)  # to which a held byte may come
+                data = self._next(size - MOST_HELD)  # to which held bytes may come
                 turned = self._turn(data)
                 if turned or not data:
                     return turned

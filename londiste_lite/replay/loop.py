@@ -33,7 +33,7 @@ from londiste_lite.replay.held import HeldTables
 from londiste_lite.replay.look import Ahead, Look
 from londiste_lite.replay.observer import Nobody, ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber, same_database
-from londiste_lite.replay.window import MOST_TICKS, RowLimit, choose_end, end_at_script, scripts_coming
+from londiste_lite.replay.window import MOST_TICKS, SMALL_GAP, RowLimit, choose_end, end_at_script, scripts_coming
 from londiste_lite.sequences import SequenceSync
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.stop_flag import StopFlag
@@ -41,7 +41,6 @@ from londiste_lite.subscribed import RowCounts, Subscribed
 from londiste_lite.table_state import TableState
 from londiste_lite.tablecopy.coordinator import CopyCoordinator
 from londiste_lite.tablecopy.foreign_key_restore import ForeignKeyRestore
-from londiste_lite.tablecopy.worker import SMALL_GAP
 
 log = logging.getLogger(__name__)
 

@@ -8,6 +8,8 @@ from londiste_lite.event_queue import Tick
 from londiste_lite.snapshots import Snapshot
 
 MOST_TICKS = 5000
+# Events that a copied table may be behind when the main replay takes it over: what it applies in a moment.
+SMALL_GAP = 20_000
 
 # A replay that is interrupted again and again gets on by batches that fit between two interruptions.
 FIRST_ROWS = 2_000

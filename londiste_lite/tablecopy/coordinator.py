@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from londiste_lite import copies, event_queue, subscribed
 from londiste_lite.backoff import Backoff
@@ -25,7 +26,9 @@ from londiste_lite.subscribed import Subscribed
 from londiste_lite.table_state import TableState
 from londiste_lite.tablecopy.connections import Connections
 from londiste_lite.tablecopy.tracker import Reached
-from londiste_lite.tablecopy.worker import CopyWorker
+
+if TYPE_CHECKING:
+    from londiste_lite.tablecopy.worker import CopyWorker
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +192,9 @@ class CopyCoordinator:
             event_queue.move_to(self._provider, self._queue.name, self._settings.copy_consumer, tick.id)
 
     def _launch(self, table: Subscribed) -> None:
+        # What a copy needs is a fifth of all modules, and a replay that starts would wait for it.
+        from londiste_lite.tablecopy.worker import CopyWorker
+
         request = self._requests.get(table.table)
         worker = CopyWorker(self._settings, table, request, self._connections, self._stop, self._wake)
         self._workers[table.table] = worker

@@ -17,7 +17,7 @@ from londiste_lite.event_queue import Queue, Tick
 from londiste_lite.names import TableName
 from londiste_lite.replay.batch import BatchRunner, Window
 from londiste_lite.replay.settings import ReplaySettings
-from londiste_lite.replay.window import MOST_TICKS, choose_end
+from londiste_lite.replay.window import MOST_TICKS, SMALL_GAP, choose_end
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.stop_flag import StopFlag
 from londiste_lite.subscribed import RowCounts, Subscribed
@@ -27,9 +27,6 @@ from londiste_lite.tablecopy.load import TableLoad
 from londiste_lite.tablecopy.tracker import Tracker
 
 log = logging.getLogger(__name__)
-
-# Events that a table may be behind when the main replay takes it over: what it applies in a moment.
-SMALL_GAP = 20_000
 
 
 class CopyWorker:

@@ -31,6 +31,15 @@ def queue_id(db: Database, queue: str) -> int:
     return int(found)
 
 
+def stale(db: Database, queue: str) -> list[QualifiedName]:
+    """Return the published tables of `queue` whose capture no longer fits them; a few cheap reads, no lock.
+
+    Raises ObjectNotFound.
+    """
+    number = queue_id(db, queue)
+    return [QualifiedName(schema, name) for schema, name in db.rows("triggers.stale", queue_id=number)]
+
+
 def follow_current_table(db: Database, queue: str) -> None:
     """Have a sequence tell capture functions the queue's current event table, where this role may see to that."""
     db.rows("triggers.follow_current_table", queue=queue)

@@ -16,12 +16,6 @@ from londiste_lite.triggers.install import Existing, Registered
 log = logging.getLogger(__name__)
 
 
-def needs_refresh(db: Database, queue: str) -> list[QualifiedName]:
-    """Return the published tables of `queue` whose capture no longer fits them; a few cheap reads, no lock."""
-    number = catalog.queue_id(db, queue)
-    return [QualifiedName(schema, name) for schema, name in db.rows("triggers.stale", queue_id=number)]
-
-
 def refresh_capture(
     db: Database,
     queue: str,

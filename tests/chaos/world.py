@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from londiste_lite import event_queue, published, registration, schema
+from londiste_lite import event_queue, publication, registration, schema
 from londiste_lite.db import Database, connect
 from londiste_lite.names import QualifiedName
 from londiste_lite.replay.settings import ReplaySettings
@@ -223,7 +223,7 @@ class World:
             provider.script(f"create table {name} {columns.format(tablespace='')}")
             small = "tablespace small" if self.tablespace else ""
             subscriber.script(f"create table {name} {columns.format(tablespace=small)}")
-            published.add_table(provider, QUEUE, QualifiedName("public", name))
+            publication.add_table(provider, QUEUE, QualifiedName("public", name))
         provider.script(ROWS)
         subscriber.script(AUDIT)
         names = [f"public.{name}" for name in TABLES]

@@ -8,8 +8,9 @@ from londiste_lite import schema
 from londiste_lite.db import Database
 from londiste_lite.errors import RegistrationError
 from londiste_lite.names import QualifiedName
+from londiste_lite.triggers import catalog
 from londiste_lite.triggers.listing import captured_relations
-from londiste_lite.triggers.refresh import needs_refresh, refresh_capture
+from londiste_lite.triggers.refresh import refresh_capture
 from tests.conftest import need
 from tests.database.capture_oracle import QUEUE, Published, publish
 
@@ -130,33 +131,33 @@ def test_nested_statement_through_another_level__current_rows(db: Database, p: P
 
 
 def test_refresh__attached_and_detached(db: Database, p: Published) -> None:
-    assert needs_refresh(db, QUEUE) == []
+    assert catalog.stale(db, QUEUE) == []
     assert refresh_capture(db, QUEUE, P) == []
     db.script("create table p4 partition of p for values from (40) to (50); insert into p values (41, 'via root', 1)")
     p.check()
-    assert needs_refresh(db, QUEUE) == [P]
+    assert catalog.stale(db, QUEUE) == [P]
     done = refresh_capture(db, QUEUE, P)
     assert any("public.p4" in line for line in done)
-    assert needs_refresh(db, QUEUE) == []
+    assert catalog.stale(db, QUEUE) == []
     assert refresh_capture(db, QUEUE, P) == []
     db.script("insert into p4 values (42, 'direct', 2)")
     p.check()
     db.script("alter table p detach partition p4")
-    assert needs_refresh(db, QUEUE) == [P]
+    assert catalog.stale(db, QUEUE) == [P]
     assert any("dropped public.p4" in line for line in refresh_capture(db, QUEUE, P))
     db.script("insert into p4 values (43, 'not ours', 2)")
     assert p.new_events() == []
-    assert needs_refresh(db, QUEUE) == []
+    assert catalog.stale(db, QUEUE) == []
     assert QualifiedName("public", "p4") not in [c.relation for c in captured_relations(db, QUEUE)]
 
 
 def test_refresh__renamed_key(db: Database, p: Published) -> None:
     db.script(f"{ROWS}; alter table p rename id to ident")
-    assert needs_refresh(db, QUEUE) == [P]
+    assert catalog.stale(db, QUEUE) == [P]
     db.script("update p1 set v = 'x'; update p set ident = 5 where ident = 11; delete from p0 where n = 2")
     p.check()
     assert refresh_capture(db, QUEUE, P) != []
-    assert needs_refresh(db, QUEUE) == []
+    assert catalog.stale(db, QUEUE) == []
     db.script("update p set ident = 13 where ident = 12; delete from p1")
     p.check()
 

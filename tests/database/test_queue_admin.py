@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from londiste_lite import event_queue, published, queue_admin, schema
+from londiste_lite import event_queue, publication, queue_admin, schema
 from londiste_lite.db import Database
 from londiste_lite.errors import LondisteError, ObjectNotFound, RegistrationError, SchemaError
 from londiste_lite.names import QualifiedName
@@ -177,11 +177,11 @@ def test_drop__keeps_a_queue_that_is_read(queue_db: Database) -> None:
 def test_drop__keeps_a_queue_that_tables_write_to(provider_db: Database) -> None:
     queue_admin.create(provider_db, "q")
     provider_db.script("create table public.t (id int primary key)")
-    published.add_table(provider_db, "q", QualifiedName("public", "t"))
+    publication.add_table(provider_db, "q", QualifiedName("public", "t"))
     with pytest.raises(RegistrationError, match=r'takes the changes of table "public\.t"'):
         queue_admin.drop(provider_db, "q", force=True)
     provider_db.script("insert into public.t values (1)")
-    published.remove_table(provider_db, "q", QualifiedName("public", "t"))
+    publication.remove_table(provider_db, "q", QualifiedName("public", "t"))
     queue_admin.drop(provider_db, "q", force=True)
     provider_db.script("insert into public.t values (2)")
 

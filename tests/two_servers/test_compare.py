@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from londiste_lite import event_queue, locks, meeting, pausing, published
+from londiste_lite import event_queue, locks, meeting, pausing, publication
 from londiste_lite.compare.checksums import Hashing
 from londiste_lite.compare.moment import NotComparable, Sides
 from londiste_lite.compare.run import Comparing, Comparison, Failed, choose_hashing, compare
@@ -111,7 +111,7 @@ def test_compare__no_false_difference_at_thefirst_look_while_writers_work(pair: 
 def test_compare__routed_table_has_this_nodes_rows(pair: Pair) -> None:
     ddl = "create table entry (id int primary key, item text, node text)"
     pair.both(ddl)
-    published.add_table(pair.provider, QUEUE, QualifiedName("public", "entry"), route=Route("column", "node"))
+    publication.add_table(pair.provider, QUEUE, QualifiedName("public", "entry"), route=Route("column", "node"))
     pair.subscribe("entry")
     pair.provider.script("insert into entry select n, 'x', nullif(n % 3, 0)::text from generate_series(1, 90) n")
     pair.start(node="1")

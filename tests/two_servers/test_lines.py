@@ -236,6 +236,27 @@ def test_alike__is_tried_without_looking_for_repeated_keys(
     assert done.conflicts == 0
 
 
+@pytest.mark.parametrize(
+    ("change", "times"), [("update entry set n = n + 1;", 2), ("update entry set n = n + 1 where id < 301;", 100)]
+)
+def test_alike__is_not_tried_again_for_a_table_whose_keys_repeat(
+    pair: Pair, streamed: list[str], change: str, times: int
+) -> None:
+    """Where they are seen, and where no sample shows them; the batch is read once more, and those after it are not."""
+    pair.setup_table("create table entry (id int primary key, item text, n int)", "entry")
+    pair.provider.script(FILL)
+    pair.start(few_events=0, sampled_events=1)  # a tick may come in the middle
+    pair.wait()
+    for number in range(1, 4):
+        streamed.clear()
+        pair.provider.script(f"begin; {change * times} commit")
+        pair.wait()
+        pair.assert_equal("entry")
+        assert len(streamed) == (2 if number == 1 else 1)
+    assert pair.table("entry").updated == 3 * (2 * MANY if times == 2 else 30_000)
+    assert pair.conflicts("entry") == 0
+
+
 @pytest.mark.parametrize("change", ["update entry set n = 0", "delete from entry"])
 def test_alike__counts_rows_that_are_not_there(pair: Pair, streamed: list[str], change: str) -> None:
     pair.setup_table("create table entry (id int primary key, item text, n int)", "entry")

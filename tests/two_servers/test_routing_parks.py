@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from londiste_lite import event_queue, published, registration, unrouted
+from londiste_lite import event_queue, publication, registration, unrouted
 from londiste_lite.errors import RegistrationError, UsageError
 from londiste_lite.names import QualifiedName
 from londiste_lite.routing import given
@@ -66,10 +66,10 @@ def test_parks__rows_that_cannot_be_routed_are_listed_and_go_where_they_belong_l
 
     # Not to fail any more needs rows for which it works, or another rule.
     with pytest.raises(RegistrationError, match="fails for a row that is there"):
-        published.add_table(nodes.provider, QUEUE, T, parks=False)
-    assert published.add_table(nodes.provider, QUEUE, T, route=Route("expr", "coalesce(a, '1')")).rerouted == 2
+        publication.add_table(nodes.provider, QUEUE, T, parks=False)
+    assert publication.add_table(nodes.provider, QUEUE, T, route=Route("expr", "coalesce(a, '1')")).rerouted == 2
     assert listed(nodes) == {}
-    published.remove_table(nodes.provider, QUEUE, T)
+    publication.remove_table(nodes.provider, QUEUE, T)
     assert nodes.provider.run("select proname from pg_proc where proname like 'capture%route%'") == []
 
 
@@ -83,12 +83,12 @@ def test_parks__a_lookup_that_works_again(nodes: Nodes) -> None:
     assert sorted(listed(nodes)) == ["(1)", "(3)"]
     nodes.replay()
     assert (nodes.keys("1"), nodes.keys("2")) == ([2], [2])
-    assert published.add_table(nodes.provider, QUEUE, T).settled == 0
+    assert publication.add_table(nodes.provider, QUEUE, T).settled == 0
     nodes.provider.script("delete from place where node = '1'; update t set a = 'x' where id = 3")
     assert sorted(listed(nodes)) == ["(1)"]
-    assert published.add_table(nodes.provider, QUEUE, T).settled == 2
+    assert publication.add_table(nodes.provider, QUEUE, T).settled == 2
     assert listed(nodes) == {}
-    assert published.add_table(nodes.provider, QUEUE, T).settled is None
+    assert publication.add_table(nodes.provider, QUEUE, T).settled is None
     nodes.replay()
     assert (nodes.keys("1"), nodes.keys("2")) == ([2], [1, 2, 3])
     # Nothing works any more: the writer goes on.
@@ -136,7 +136,7 @@ def test_parks__is_for_expressions(nodes: Nodes) -> None:
             given(column, None, ended, "park")
     nodes.provider.script("create table t (id int primary key, node text)")
     with pytest.raises(RegistrationError, match="has no route that could fail"):
-        published.add_table(nodes.provider, QUEUE, T, parks=True)
+        publication.add_table(nodes.provider, QUEUE, T, parks=True)
 
 
 def pair_status(pair: Pair):  # type: ignore[no-untyped-def]

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from londiste_lite import published, registration
+from londiste_lite import publication, registration
 from londiste_lite.errors import DatabaseError, ObjectNotFound, RegistrationError
 from londiste_lite.names import QualifiedName
 from londiste_lite.triggers.capture_table import Route
@@ -26,7 +26,7 @@ def nodes(pair: Pair, pool: ServerPool) -> Nodes:
 
 
 def reroute(nodes: Nodes, route: Route | None) -> int | None:
-    return published.add_table(nodes.provider, QUEUE, T, route=route, all_nodes=route is None).rerouted
+    return publication.add_table(nodes.provider, QUEUE, T, route=route, all_nodes=route is None).rerouted
 
 
 def test_new_rule__sends_each_node_the_differences_and_nothing_else(nodes: Nodes) -> None:
@@ -68,7 +68,7 @@ def test_new_rule__of_a_partitioned_table_with_hostile_names(nodes: Nodes) -> No
     nodes.provider.script(f"insert into {quoted} select i, '1', '2' from generate_series(5, 14) i")
     nodes.replay()
     assert (
-        published.add_table(nodes.provider, QUEUE, QualifiedName("public", name), route=Route("column", "b")).rerouted
+        publication.add_table(nodes.provider, QUEUE, QualifiedName("public", name), route=Route("column", "b")).rerouted
         == 20
     )
     nodes.replay()
@@ -167,9 +167,9 @@ def test_rule__follows_a_renamed_column_and_says_when_it_is_gone(nodes: Nodes) -
     for db in nodes.databases.values():
         db.script(rename)
     nodes.provider.script(f"{rename}; insert into t values (3, '2', '1')")  # before anybody has noticed
-    done = published.refresh_table(nodes.provider, QUEUE, T)
+    done = publication.refresh_table(nodes.provider, QUEUE, T)
     assert done[-1] == 'rows go by column Pla"ce now'
-    assert published.refresh_table(nodes.provider, QUEUE, T) == []
+    assert publication.refresh_table(nodes.provider, QUEUE, T) == []
     nodes.provider.script('update t set "Pla""ce" = 2 where id = 1')
     nodes.replay()
     by_place = '"Pla""ce" = %(node)s'
@@ -178,7 +178,7 @@ def test_rule__follows_a_renamed_column_and_says_when_it_is_gone(nodes: Nodes) -
     registration.resync(nodes.databases["1"], QUEUE, ["t"])
     nodes.replay()
     nodes.assert_routed(by_place)
-    assert not published.add_table(nodes.provider, QUEUE, T).new
+    assert not publication.add_table(nodes.provider, QUEUE, T).new
 
     nodes.provider.script('alter table t drop "Pla""ce"')
     with pytest.raises(
@@ -188,4 +188,4 @@ def test_rule__follows_a_renamed_column_and_says_when_it_is_gone(nodes: Nodes) -
     assert gone.value.sqlstate == "42703"
     assert "provider add public.t --node-column" in (gone.value.hint or "")
     with pytest.raises(ObjectNotFound, match='has no column "Pla"ce"'):
-        published.refresh_table(nodes.provider, QUEUE, T)
+        publication.refresh_table(nodes.provider, QUEUE, T)

@@ -46,7 +46,17 @@ LAYERS: dict[str, set[str]] = {
         ),
     },
     "2 what exists in the database": {
-        *("schema", "event_queue", "events", "published", "subscribed", "routing", "table_state", "sequences"),
+        *(
+            "schema",
+            "event_queue",
+            "events",
+            "publication",
+            "published",
+            "subscribed",
+            "routing",
+            "table_state",
+            "sequences",
+        ),
         *(
             "foreign_keys",
             "structure",
