@@ -44,18 +44,21 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 # Long measuring on an otherwise quiet machine; each script works alone and has options, see --help.
+# Each prints its table and keeps the figures in FIGURES.
+FIGURES = build/figures
 bench: $(STAMP)
-	$(BIN)/python benchmarks/catch_up.py
-	$(BIN)/python benchmarks/catch_up.py --per-transaction 1000,1 --rows 50000 --cases insert,update,delete
-	$(BIN)/python benchmarks/catch_up.py --peers londiste3,pglogical --rows 200000
-	$(BIN)/python benchmarks/capture_cost.py
-	$(BIN)/python benchmarks/capture_cost.py --version 15
-	$(BIN)/python benchmarks/latency.py
-	$(BIN)/python benchmarks/footprint.py
-	$(BIN)/python benchmarks/growth.py
-	$(BIN)/python benchmarks/star.py
-	$(BIN)/python benchmarks/first_copy.py
-	$(BIN)/python benchmarks/first_copy.py --small 1000
+	mkdir -p $(FIGURES)
+	$(BIN)/python benchmarks/catch_up.py --json $(FIGURES)/catch_up.json
+	$(BIN)/python benchmarks/catch_up.py --per-transaction 1000,1 --rows 50000 --cases insert,update,delete --json $(FIGURES)/transactions.json
+	$(BIN)/python benchmarks/catch_up.py --peers londiste3,pglogical --rows 200000 --cases insert,update,delete --json $(FIGURES)/catch_up_15.json
+	$(BIN)/python benchmarks/capture_cost.py --json $(FIGURES)/capture.json
+	$(BIN)/python benchmarks/capture_cost.py --version 15 --json $(FIGURES)/capture_15.json
+	$(BIN)/python benchmarks/latency.py --json $(FIGURES)/latency.json
+	$(BIN)/python benchmarks/footprint.py --json $(FIGURES)/footprint.json
+	$(BIN)/python benchmarks/growth.py --json $(FIGURES)/growth.json
+	$(BIN)/python benchmarks/star.py --json $(FIGURES)/star.json
+	$(BIN)/python benchmarks/first_copy.py --json $(FIGURES)/first_copy.json
+	$(BIN)/python benchmarks/first_copy.py --small 100 --json $(FIGURES)/first_copy_small.json
 
 # The same tables with fewer rounds and rows.
 SHORT = --rounds 3

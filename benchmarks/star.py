@@ -9,12 +9,13 @@ insert on the node, by the clock of the server that both are on.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 # Started as a script, the program's own package is found beside this folder.
@@ -44,6 +45,11 @@ class Figures:
     provider_connections: int
     node_connections: int
     memory_mb: float
+
+    def write(self, path: str | None) -> None:
+        """Write the figures as JSON."""
+        if path:
+            Path(path).write_text(json.dumps(asdict(self), indent=2) + "\n")
 
     def show(self) -> None:
         print(f"{self.nodes} nodes, 1 process, one node away; databases made in {self.set_up:.1f} s")
@@ -197,13 +203,16 @@ def main() -> None:
     parser.add_argument("nodes", type=int, nargs="?", default=256, help="how many nodes")
     parser.add_argument("--pause", type=float, default=0.05, help="seconds between two events")
     parser.add_argument("--version", type=int, default=18, help="PostgreSQL's version")
+    parser.add_argument("--json", help="write the figures to this file")
     given_ = parser.parse_args()
     settings = {**SETTINGS, "max_connections": str(given_.nodes + 100)}
     server = ThrowawayServer(given_.version, settings=settings, name="star")
     try:
         server.create().start()
         with tempfile.TemporaryDirectory(prefix="star") as folder:
-            Star(server, given_.nodes, Path(folder)).measure(given_.pause).show()
+            figures = Star(server, given_.nodes, Path(folder)).measure(given_.pause)
+        figures.show()
+        figures.write(given_.json)
     finally:
         server.remove()
 
