@@ -142,6 +142,7 @@ class Database:
         self._waiting: list[str] = []
         self._holds_work = False
         self._prepared: set[str] = set()
+        self._used: set[str] = set()
         self.messages = 0
         self._given_up = ""
         self._waiting_since: float | None = None
@@ -285,6 +286,16 @@ class Database:
         """Run the named statement and return its first row, None when there is none."""
         found = self.rows(name, **params)
         return found[0] if found else None
+
+    def rows_again(self, name: str, /, **params: Any) -> list[Row]:
+        """`rows` for what a session asks of one table after the other: from the second time on it is planned once.
+
+        Not for statements whose best plan depends on how large the tables have become.
+        """
+        if name not in self._used:
+            self._used.add(name)
+            return self.rows(name, **params)
+        return self.run(*self._planned(name, params))
 
     def planned_row(self, name: str, /, **params: Any) -> Row | None:
         """Run the named statement, which the server plans once for this session, and return its first row.

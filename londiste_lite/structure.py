@@ -58,13 +58,14 @@ class Table:
 
 def find_table(db: Database, name: TableName) -> Table | None:
     """Return the table, None when there is no relation of that name."""
-    row = db.row("structure.table", schema=name.schema, name=name.name)
-    if row is None:
+    rows = db.rows_again("structure.table", schema=name.schema, name=name.name)
+    if not rows:
         return None
+    row = rows[0]
     oid = int(row[0])
     columns = tuple(
         Column(int(c[0]), str(c[1]), str(c[2]), str(c[3]), bool(c[4]), bool(c[5]), str(c[6] or ""), str(c[7] or ""))
-        for c in db.rows("structure.columns", oid=oid)
+        for c in db.rows_again("structure.columns", oid=oid)
     )
     return Table(
         name=name,

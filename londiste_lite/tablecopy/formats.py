@@ -35,7 +35,7 @@ def binary(provider: Database, subscriber: Database, source: Table, target: Tabl
 def _formats(db: Database, table: Table) -> dict[str, str]:
     """Return what each column with a portable binary form sends, as text to compare."""
     found = {}
-    for name, full, kind, base, builtin, nested, fixed in db.rows("copy_plan.formats", oid=table.oid):
+    for name, full, kind, base, builtin, nested, fixed in db.rows_again("copy_plan.formats", oid=table.oid):
         # An enum sends its label; an array of one sends its type's number, which differs from server to server.
         if (builtin and base in PORTABLE and fixed) or (kind == "e" and not nested):
             found[str(name)] = f"{full} {kind} {base}"

@@ -37,7 +37,8 @@ class Piece:
 def pieces(provider: Database, table: Table) -> list[Piece]:
     """Return what holds the table's rows on the provider, right now."""
     found = []
-    for schema, name, kind, heap, size, page, rows, all_bytes, file in provider.rows("copy_plan.pieces", oid=table.oid):
+    stored = provider.rows_again("copy_plan.pieces", oid=table.oid)
+    for schema, name, kind, heap, size, page, rows, all_bytes, file in stored:
         places = kind == "r" and heap and provider.server_version >= PLACE_RANGES
         found.append(
             Piece(QualifiedName(schema, name), places, int(size), int(page), float(rows), int(all_bytes), str(file))
