@@ -185,7 +185,7 @@ class BulkApply:
             plan.unchecked = True
             self._copy(plan, plan.read, plan.read.rows, plan.sql.copy_parsed(numbered=False))
             if self._db.run(plan.sql.seems_repeated())[0][0]:
-                raise self._not_alike(plan)
+                raise self._keys_repeat(plan)
             self._expect(plan, plan.counts.deleted, plan.counts.updated, 0)
             return
         else:
@@ -221,8 +221,9 @@ class BulkApply:
 
     def _not_alike(self, plan: TablePlan) -> NotAlike:
         """Return what ends the try without numbers, and note where keys with two events are the cause."""
-        if not self._db.run(plan.sql.has_repeated_keys())[0][0]:
-            return NotAlike()
+        return self._keys_repeat(plan) if self._db.run(plan.sql.has_repeated_keys())[0][0] else NotAlike()
+
+    def _keys_repeat(self, plan: TablePlan) -> KeysRepeat:
         self._repeating.add(plan.target.name)
         return KeysRepeat()
 

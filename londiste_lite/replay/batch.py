@@ -294,7 +294,8 @@ class BatchRunner:
             if isinstance(error, DatabaseError) and error.sqlstate != NOT_A_NUMBER:
                 raise
             self._catalog.reset(marked)
-            self._unlike += not isinstance(error, KeysRepeat)
+            if not isinstance(error, KeysRepeat):
+                self._unlike += 1
             self._lines_used = False
             log.debug("not all events are like those that were looked at: %s", error)
             return None
