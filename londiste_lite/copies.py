@@ -153,12 +153,12 @@ def rows_under_way(db: Database, backends: Collection[int]) -> dict[int, int]:
     return {int(pid): int(rows) for pid, rows in db.rows("copies.rows_under_way", pids=list(backends))}
 
 
-def end(db: Database, queue: str, table: TableName, part: str | None = None) -> None:
-    """Forget a copy, and what a resync asked for; only if that is the condition `part`, for a copy of some rows.
+def end(db: Database, queue: str, *tables: TableName, part: str | None = None) -> None:
+    """Forget copies, and what a resync asked for; only if that is the condition `part`, for a copy of some rows.
 
     What it may have beside is dropped by `drop_leftovers`.
     """
-    db.rows("copies.end", queue=queue, table=str(table), part=part)
+    db.rows("copies.end", queue=queue, tables=[str(table) for table in tables], part=part)
 
 
 def drop_leftovers(db: Database, keep: Iterable[TableName] = ()) -> Sequence[TableName]:

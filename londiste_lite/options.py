@@ -208,7 +208,7 @@ OPTIONS: tuple[Option, ...] = (
         default="2",
         low=1,
         high=64,
-        help="How many tables are copied at the same time.",
+        help="How many tables are copied at the same time; a group of small ones counts as one.",
     ),
     Option(
         name="copy_jobs",

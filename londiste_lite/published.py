@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from londiste_lite import routing, sequences, structure
@@ -24,13 +25,18 @@ class Published:
 
 def tables(db: Database, queue: str) -> list[Published]:
     """Return the published tables in the order of registration."""
-    return [_published(db, queue, row) for row in db.rows("published.tables", queue=queue, table=None)]
+    return [_published(db, queue, row) for row in db.rows("published.tables", queue=queue, tables=None)]
 
 
 def find_table(db: Database, queue: str, table: TableName) -> Published | None:
     """Return one published table, None when it is not published."""
-    row = db.row("published.tables", queue=queue, table=str(table))
-    return _published(db, queue, row) if row else None
+    return find_tables(db, queue, [table]).get(table)
+
+
+def find_tables(db: Database, queue: str, names: Sequence[TableName]) -> dict[TableName, Published]:
+    """Return those of `names` that are published."""
+    rows = db.rows("published.tables", queue=queue, tables=[str(name) for name in names])
+    return {one.table: one for one in (_published(db, queue, row) for row in rows)}
 
 
 def _published(db: Database, queue: str, row: Row) -> Published:

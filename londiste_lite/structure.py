@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from londiste_lite.db import Database
@@ -58,27 +59,39 @@ class Table:
 
 def find_table(db: Database, name: TableName) -> Table | None:
     """Return the table, None when there is no relation of that name."""
-    rows = db.rows_again("structure.table", schema=name.schema, name=name.name)
-    if not rows:
-        return None
-    row = rows[0]
-    oid = int(row[0])
-    columns = tuple(
-        Column(int(c[0]), str(c[1]), str(c[2]), str(c[3]), bool(c[4]), bool(c[5]), str(c[6] or ""), str(c[7] or ""))
-        for c in db.rows_again("structure.columns", oid=oid)
-    )
-    return Table(
-        name=name,
-        oid=oid,
-        kind=str(row[1]),
-        persistence=str(row[2]),
-        primary_key=tuple(row[3] or ()),
-        referenced=bool(row[4]),
-        has_children=bool(row[5]),
-        is_partition=bool(row[6]),
-        estimated_rows=float(row[7]),
-        columns=columns,
-    )
+    return find_tables(db, [name]).get(name)
+
+
+def find_tables(db: Database, names: Sequence[TableName]) -> dict[TableName, Table]:
+    """Return those of `names` that are tables or the like, in two questions to the server however many they are."""
+    rows = db.rows_again("structure.tables", schemas=[n.schema for n in names], names=[n.name for n in names])
+    columns: dict[int, list[Column]] = {int(row[1]): [] for row in rows}
+    if rows:
+        for oid, number, name, full, base, builtin, not_null, identity, generated in db.rows_again(
+            "structure.columns", oids=list(columns)
+        ):
+            columns[int(oid)].append(
+                Column(
+                    *(int(number), str(name), str(full), str(base), bool(builtin), bool(not_null)),
+                    *(str(identity or ""), str(generated or "")),
+                )
+            )
+    found = {}
+    for place, oid, kind, persistence, key, referenced, has_children, is_partition, estimate in rows:
+        table = names[int(place) - 1]
+        found[table] = Table(
+            name=table,
+            oid=int(oid),
+            kind=str(kind),
+            persistence=str(persistence),
+            primary_key=tuple(key or ()),
+            referenced=bool(referenced),
+            has_children=bool(has_children),
+            is_partition=bool(is_partition),
+            estimated_rows=float(estimate),
+            columns=tuple(columns[int(oid)]),
+        )
+    return found
 
 
 def guessed_rows(db: Database, table: Table) -> float:

@@ -61,13 +61,18 @@ class RowCounts:
 
 def tables(db: Database, queue: str) -> list[Subscribed]:
     """Return the subscribed tables in the order of registration."""
-    return [parse(row) for row in db.rows("subscribed.tables", queue=queue, table=None)]
+    return [parse(row) for row in db.rows("subscribed.tables", queue=queue, tables=None)]
 
 
 def find_table(db: Database, queue: str, table: TableName) -> Subscribed | None:
     """Return one subscribed table, None when it is not subscribed."""
-    row = db.row("subscribed.tables", queue=queue, table=str(table))
-    return parse(row) if row else None
+    found = find_tables(db, queue, [table])
+    return found[0] if found else None
+
+
+def find_tables(db: Database, queue: str, names: Iterable[TableName]) -> list[Subscribed]:
+    """Return those of `names` that are subscribed, in the order of registration."""
+    return [parse(row) for row in db.rows("subscribed.tables", queue=queue, tables=[str(name) for name in names])]
 
 
 def parse(row: Sequence[Any]) -> Subscribed:
@@ -121,10 +126,10 @@ def remove_table(db: Database, queue: str, table: TableName) -> bool:
     return bool(db.rows("subscribed.remove_table", queue=queue, table=str(table)))
 
 
-def with_parked(db: Database, queue: str, table: Subscribed) -> Subscribed:
-    """Return `table` with the number of events that wait aside now: later ones of their keys have to wait behind."""
-    found = find_table(db, queue, table.table)
-    return replace(table, parked=found.parked if found else 0)
+def with_parked(db: Database, queue: str, tables: Sequence[Subscribed]) -> list[Subscribed]:
+    """Return `tables` with the number of events that wait aside now: later ones of their keys have to wait behind."""
+    found = {one.table: one.parked for one in find_tables(db, queue, [table.table for table in tables])}
+    return [replace(table, parked=found.get(table.table, 0)) for table in tables]
 
 
 def lock_table(db: Database, queue: str, table: TableName) -> Subscribed | None:
@@ -139,17 +144,25 @@ def set_state(db: Database, queue: str, table: Subscribed, after: TableState, sn
 
     What a transaction did on their ground is then to be rolled back: the table was removed or is to be copied anew.
     """
-    table_state.check_move(table.state, after)
+    return bool(set_states(db, queue, [table], after, snapshot))
+
+
+def set_states(
+    db: Database, queue: str, tables: Sequence[Subscribed], after: TableState, snapshot: str | None = None
+) -> list[TableName]:
+    """Move tables to another state; return those that moved, which leaves out what `set_state` says False of."""
+    for table in tables:
+        table_state.check_move(table.state, after)
     found = db.rows(
-        "subscribed.set_state",
+        "subscribed.set_states",
         queue=queue,
-        table=str(table.table),
-        expected=table.state.value,
-        before=table.snapshot,
+        tables=[str(table.table) for table in tables],
+        expected=[table.state.value for table in tables],
+        before=[table.snapshot for table in tables],
         state=after.value,
         snapshot=snapshot,
     )
-    return bool(found)
+    return [QualifiedName.parse(row[0]) for row in found]
 
 
 def hold(

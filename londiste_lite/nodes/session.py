@@ -16,7 +16,6 @@ from londiste_lite.replay.look import Ahead
 from londiste_lite.replay.loop import Session
 from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.stop_flag import StopFlag
-from londiste_lite.subscribed import Subscribed
 from londiste_lite.table_state import TableState
 from londiste_lite.tablecopy.coordinator import CopyCoordinator
 
@@ -41,9 +40,10 @@ class CopySlots:
             if coordinator in self._coordinators:
                 self._coordinators.remove(coordinator)
 
-    def free(self) -> bool:
+    def free(self) -> int:
+        """How many more may be copied now."""
         with self._lock:
-            return sum(c.at_work for c in self._coordinators) < self._most
+            return self._most - sum(c.at_work for c in self._coordinators)
 
 
 class SharedCopies(CopyCoordinator):
@@ -55,9 +55,9 @@ class SharedCopies(CopyCoordinator):
     def at_work(self) -> int:
         return len(self._workers)
 
-    def _start_copy(self, table: Subscribed, snapshot: str | None, at: Tick | None = None) -> None:
-        if self.slots.free():
-            super()._start_copy(table, snapshot, at)
+    @property
+    def _slots(self) -> int:
+        return self.slots.free()
 
 
 class NodeSession(Session):

@@ -313,8 +313,8 @@ class Session:
         may_start = not scripts_coming(self._at, ahead.ticks, ahead.scripts or ())
         ready = self._copies.turn(tables, self._at, asked=here.copies_asked, may_start=may_start)
         joining = [table for table in ready if self._held.due(table, self._at)]
-        for table in joining:
-            self._join(table)
+        for group in self._copies.together(joining):
+            self._join(group)
         if joining:
             tables = self._tables()
         self._keys.turn(self._tables, joined=bool(joining))
@@ -421,33 +421,41 @@ class Session:
             )
         self._at = end
 
-    def _join(self, table: Subscribed) -> None:
-        """Bring a table from its copy's snapshot to the replay's position, in one transaction, and take it over."""
+    def _join(self, tables: Sequence[Subscribed]) -> None:
+        """Bring tables from their copies' snapshot to the replay's position, in one transaction, and take them over."""
         assert self._copies is not None
-        assert table.snapshot is not None
-        copied, here = Snapshot.parse(table.snapshot), Snapshot.parse(self._at.snapshot)
+        snapshot = tables[0].snapshot
+        assert snapshot is not None
+        copied, here = Snapshot.parse(snapshot), Snapshot.parse(self._at.snapshot)
         if self._distance(copied) > 2 * SMALL_GAP:
-            self._copies.catch_up(table)
+            self._copies.catch_up(tables)
             return
-        # What the copy holds beyond the replay's position must not be applied a second time.
-        ahead = None if here.covers(copied) else table.snapshot
+        # What the copies hold beyond the replay's position must not be applied a second time.
+        ahead = None if here.covers(copied) else snapshot
 
         def finish(counts: dict[TableName, RowCounts]) -> None:
-            if not subscribed.set_state(self.subscriber, self._queue.name, table, TableState.OK, ahead):
-                raise RegistrationChanged(f'"{table.table}" does not join: its registration changed')
+            moved = subscribed.set_states(self.subscriber, self._queue.name, tables, TableState.OK, ahead)
+            gone = [table.table for table in tables if table.table not in moved]
+            if gone:
+                raise RegistrationChanged(f'"{gone[0]}" does not join: its registration changed')
             subscribed.count_rows(self.subscriber, self._queue.name, counts)
 
         claim = self._settings.copy_consumer if self._settings.may_be_parked else None
-        window = Window(table.snapshot, self._at.snapshot, [table], {}, claim=claim)
+        window = Window(snapshot, self._at.snapshot, tables, {}, claim=claim)
         try:
             self._runner.run(window, finish, "join")
-        except RegistrationChanged as reason:
-            log.info("%s", reason.message)
+        except (RegistrationChanged, ReplayError) as error:
+            if len(tables) > 1:
+                self._copies.go_apart(tables)
+                for table in tables:
+                    self._join([table])
+            elif isinstance(error, RegistrationChanged):
+                log.info("%s", error.message)
+            else:
+                self._held.hold(error, tables, self._at)
             return
-        except ReplayError as error:
-            self._held.hold(error, [table], self._at)
-            return
-        log.info("%s is in sync", table.table)
+        for table in tables:
+            log.info("%s is in sync", table.table)
 
     def _distance(self, copied: Snapshot) -> int:
         """About how many events lie between a copy's snapshot and the replay's position; 0 when it is ahead."""

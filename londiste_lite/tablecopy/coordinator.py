@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # Seconds between two notes of how far copies are.
 NOTE_SECONDS = 1.0
+# How many tables are copied together at most: what a small one costs hardly falls any more, and others wait for them.
+MOST_TABLES = 32
 
 
 @dataclass
@@ -65,8 +67,10 @@ class CopyCoordinator:
         self._wake = wake
         self._give_way = give_way
         self._connections = Connections(settings)
-        self._workers: dict[TableName, CopyWorker] = {}
+        self._workers: list[CopyWorker] = []
         self._retries: dict[TableName, _Retry] = {}
+        # Tables that were tried with others and need a copy of their own.
+        self._apart: set[TableName] = set()
         self._holding = False
         self._note_at = 0.0
         self._requests: dict[TableName, Request] = {}
@@ -102,24 +106,28 @@ class CopyCoordinator:
         self._collect_finished(tables)
         self._note()
         ready: list[Subscribed] = []
+        missing: list[Subscribed] = []
+        busy = {name for worker in self._workers for name in worker.tables}
         waiting = False
         self._requests = copies.copies_asked_for(self._subscriber, self._queue.name) if asked else {}
         for table in tables:
             if table.state is TableState.OK and table.table not in self._requests:
                 continue
             waiting = True
-            if table.table in self._workers:
+            if table.table in busy or not self._may_try(table.table):
                 continue
             if table.state is TableState.MISSING:
-                if may_start:
-                    self._start_copy(table, table.snapshot)
+                missing.append(table)
             elif table.state is TableState.OK and table.snapshot is None:
                 # Only some rows are to be copied anew: the table is complete up to the replay's position.
-                if may_start:
-                    self._start_copy(table, at.snapshot, at)
-            elif table.state is TableState.CATCHING_UP and self._may_try(table.table):
+                if may_start and self._slots > 0:
+                    self._start_copy([table], at.snapshot, at)
+            elif table.state is TableState.CATCHING_UP:
                 ready.append(table)
+        if may_start:
+            self._start_missing(missing)
         if not waiting and not self._workers:
+            self._apart.clear()
             self._release()
         return ready
 
@@ -137,23 +145,38 @@ class CopyCoordinator:
         self._connections.release()
         if not self._workers:
             return
-        for worker in self._workers.values():
+        for worker in self._workers:
             worker.cancel()
         deadline = time.monotonic() + timeout
-        for worker in self._workers.values():
+        for worker in self._workers:
             while worker.alive and time.monotonic() < deadline:
                 worker.cancel()
                 worker.join(0.2)
-        self._workers = {}
+        self._workers = []
         self._connections.release()
         # So that `status` does not speak of a copy that is not under way; a session whose connection is lost cannot say
         # so, but the next one starts with it.
         with contextlib.suppress(LondisteError):
             subscribed.restart_copies(self._subscriber, self._queue.name)
 
-    def catch_up(self, table: Subscribed) -> None:
-        """Let a worker bring a table closer that is too far behind to be taken over at once."""
-        self._launch(table)
+    def catch_up(self, tables: Sequence[Subscribed]) -> None:
+        """Let a worker bring tables of one snapshot closer that are too far behind to be taken over at once."""
+        for group in self.together(tables):
+            # Besides those that load, which may take hours: the others ask again.
+            if len(self._workers) < 2 * self._settings.parallel_copies:
+                self._launch(group)
+
+    def together(self, tables: Sequence[Subscribed]) -> list[list[Subscribed]]:
+        """Return the tables in groups that may go on together: those of one snapshot, unless one needs its own way."""
+        groups: dict[str, list[Subscribed]] = {}
+        for table in tables:
+            alone = table.table in self._apart or table.held is not None
+            groups.setdefault(str(table.table) if alone else f"at {table.snapshot}", []).append(table)
+        return list(groups.values())
+
+    def go_apart(self, tables: Sequence[Subscribed]) -> None:
+        """Let each of the tables go its own way from now on."""
+        self._apart.update(table.table for table in tables)
 
     def keep_events(self, tick: Tick) -> None:
         """Keep the events after a tick, where a table that was part of the replay is held."""
@@ -166,23 +189,44 @@ class CopyCoordinator:
         retry = self._retries.get(table)
         return retry is None or time.monotonic() >= retry.at
 
-    def _start_copy(self, table: Subscribed, snapshot: str | None, at: Tick | None = None) -> None:
-        if not self._may_try(table.table):
-            return
-        if len(self._workers) >= self._settings.parallel_copies:
-            return
+    @property
+    def _slots(self) -> int:
+        """How many more workers may copy now."""
+        return self._settings.parallel_copies - len(self._workers)
+
+    def _start_missing(self, missing: list[Subscribed]) -> None:
+        """Begin the copies of tables for which there is a slot, those that may be small in groups."""
+        while missing and self._slots > 0:
+            plain = [table for table in missing if self._may_go_along(table)]
+            share = min(-(-len(plain) // self._slots), MOST_TABLES)
+            begun = plain[:share] if missing[0] in plain else missing[:1]
+            missing = [table for table in missing if table not in begun]
+            self._start_copy(begun, begun[0].snapshot)
+
+    def _may_go_along(self, table: Subscribed) -> bool:
+        """Whether a table may be copied with others, as far as is known without asking the servers."""
+        name = table.table
+        return not (table.snapshot or name in self._requests or name in self._retries or name in self._apart)
+
+    def _start_copy(self, tables: Sequence[Subscribed], snapshot: str | None, at: Tick | None = None) -> None:
+        """Begin the copy of tables that are complete up to one `snapshot` so far, None for not at all."""
         if not self._holding:
             event_queue.register(self._provider, self._queue.name, self._settings.copy_consumer)
             self._holding = True
         if at is not None:
             self._hold_at(at)
-        if not subscribed.set_state(self._subscriber, self._queue.name, table, TableState.IN_COPY, snapshot):
-            return
-        stored = subscribed.find_table(self._subscriber, self._queue.name, table.table)
-        if stored is not None:
+        moved = subscribed.set_states(self._subscriber, self._queue.name, tables, TableState.IN_COPY, snapshot)
+        stored = subscribed.find_tables(self._subscriber, self._queue.name, moved)
+        for table in stored:
             self._give_way(table.local)
-            # Once more: a resync may have come between the first look and the change of state.
-            self._requests = copies.copies_asked_for(self._subscriber, self._queue.name)
+        # Once more: a resync may have come between the first look and the change of state.
+        self._requests = copies.copies_asked_for(self._subscriber, self._queue.name)
+        if len(stored) > 1:
+            for table in stored:
+                if table.table in self._requests:
+                    subscribed.restart_copies(self._subscriber, self._queue.name, table.table)
+            stored = [table for table in stored if table.table not in self._requests]
+        if stored:
             self._launch(stored)
 
     def _hold_at(self, tick: Tick) -> None:
@@ -191,37 +235,44 @@ class CopyCoordinator:
         if held is None or held > tick.id:
             event_queue.move_to(self._provider, self._queue.name, self._settings.copy_consumer, tick.id)
 
-    def _launch(self, table: Subscribed) -> None:
+    def _launch(self, tables: Sequence[Subscribed]) -> None:
         # What a copy needs is a fifth of all modules, and a replay that starts would wait for it.
         from londiste_lite.tablecopy.worker import CopyWorker
 
-        request = self._requests.get(table.table)
-        worker = CopyWorker(self._settings, table, request, self._connections, self._stop, self._wake)
-        self._workers[table.table] = worker
+        request = self._requests.get(tables[0].table)
+        worker = CopyWorker(self._settings, tables, request, self._connections, self._stop, self._wake)
+        self._workers.append(worker)
         worker.start()
 
     def _collect_finished(self, tables: Sequence[Subscribed]) -> None:
         states = {t.table: t.state for t in tables}
-        for name, worker in list(self._workers.items()):
+        for worker in list(self._workers):
             if worker.alive:
-                if states.get(name) in (None, TableState.MISSING, TableState.OK):
+                if any(states.get(name) in (None, TableState.MISSING, TableState.OK) for name in worker.tables):
                     worker.cancel()  # removed, or to be copied anew
                 continue
-            del self._workers[name]
+            self._workers.remove(worker)
             if worker.given_up:
                 # What it loaded beside belongs to no copy any more, and may be large.
                 self._drop_leftovers()
-            if worker.error is None:
-                self._retries.pop(name, None)
-            elif isinstance(worker.error, SchemaDrift) and states.get(name) is TableState.CATCHING_UP:
-                reason = f"{worker.error.message}. {worker.error.hint}"
-                subscribed.hold(self._subscriber, self._queue.name, name, reason)
-                continue
-            elif not self._stop.requested:
-                self._failed(name, str(worker.error), worker.error.hint)
+            self._apart |= worker.apart
+            for name in worker.tables:
+                self._collect(name, worker, states.get(name))
+
+    def _collect(self, name: TableName, worker: CopyWorker, state: TableState | None) -> None:
+        """Note what came of one table's copy; `state` is from before its worker was seen to have ended."""
+        error = worker.error
+        if error is None:
+            self._retries.pop(name, None)
+        elif isinstance(error, SchemaDrift) and state is TableState.CATCHING_UP:
+            subscribed.hold(self._subscriber, self._queue.name, name, f"{error.message}. {error.hint}")
+            return
+        elif not self._stop.requested:
+            self._failed(name, str(error), error.hint)
+        if worker.given_up or error is not None or name in worker.apart:
             subscribed.restart_copies(self._subscriber, self._queue.name, name)
-            if worker.error is not None and not self._stop.requested:
-                subscribed.set_error(self._subscriber, self._queue.name, name, str(worker.error))
+        if error is not None and not self._stop.requested:
+            subscribed.set_error(self._subscriber, self._queue.name, name, str(error))
 
     def _drop_leftovers(self) -> None:
         for name in copies.drop_leftovers(self._subscriber):
@@ -251,11 +302,12 @@ class CopyCoordinator:
             copies.note(self._subscriber, self._queue.name, name, reached.phase, reached.rows, reached.bytes)
 
     def _reached(self) -> dict[TableName, Reached]:
-        backends = {pid for worker in self._workers.values() for pid in worker.tracker.backends}
+        backends = {pid for worker in self._workers for pid in worker.tracker.backends}
         rows = copies.rows_under_way(self._subscriber, backends)
         found = {}
-        for name, worker in self._workers.items():
+        for worker in self._workers:
+            # Small tables that are copied together are there sooner than anybody could look.
             reached = worker.tracker.reached(sum(rows.get(pid, 0) for pid in worker.tracker.backends))
-            if reached is not None:
-                found[name] = reached
+            if reached is not None and len(worker.tables) == 1:
+                found[worker.tables[0]] = reached
         return found

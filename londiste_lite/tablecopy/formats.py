@@ -3,9 +3,10 @@ in exactly the same way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from londiste_lite.db import Database
+from londiste_lite.names import TableName
 from londiste_lite.structure import Column, Table
 
 # Types whose binary form is the same on all servers and holds no number of a catalogue. Ranges carry their elements'.
@@ -20,10 +21,9 @@ PORTABLE = frozenset(
 )
 
 
-def binary(provider: Database, subscriber: Database, source: Table, target: Table, columns: Sequence[Column]) -> bool:
+def binary(left: Mapping[str, str], right: Mapping[str, str], target: Table, columns: Sequence[Column]) -> bool:
     """Tell whether the provider's `columns` and the subscriber's of the same names hold the same types, and whether
-    those have a binary form that every server reads."""
-    left, right = _formats(provider, source), _formats(subscriber, target)
+    those have a binary form that every server reads. `left` and `right` are what `sent` says of the two tables."""
     for column in columns:
         other = target.column(column.name)
         found = left.get(column.name)
@@ -32,11 +32,11 @@ def binary(provider: Database, subscriber: Database, source: Table, target: Tabl
     return bool(columns)
 
 
-def _formats(db: Database, table: Table) -> dict[str, str]:
-    """Return what each column with a portable binary form sends, as text to compare."""
-    found = {}
-    for name, full, kind, base, builtin, nested, fixed in db.rows_again("copy_plan.formats", oid=table.oid):
+def sent(db: Database, tables: Sequence[Table]) -> dict[TableName, dict[str, str]]:
+    """Return, by table, what each column with a portable binary form sends, as text to compare."""
+    found: dict[int, dict[str, str]] = {table.oid: {} for table in tables}
+    for oid, name, full, kind, base, builtin, nested, fixed in db.rows_again("copy_plan.formats", oids=list(found)):
         # An enum sends its label; an array of one sends its type's number, which differs from server to server.
         if (builtin and base in PORTABLE and fixed) or (kind == "e" and not nested):
-            found[str(name)] = f"{full} {kind} {base}"
-    return found
+            found[int(oid)][str(name)] = f"{full} {kind} {base}"
+    return {table.name: found[table.oid] for table in tables}

@@ -340,7 +340,7 @@ class TableLoad:
         runner.run(Window(self._wanted.snapshot, snapshot, [wanted], {}), store, "copy-catchup")
         self._wanted = replace(self._wanted, snapshot=snapshot)
         if self._park:
-            self._wanted = subscribed.with_parked(runner.subscriber, self._queue.name, self._wanted)
+            (self._wanted,) = subscribed.with_parked(runner.subscriber, self._queue.name, [self._wanted])
 
     # --- both -----------------------------------------------------------------------------------------------
 
@@ -445,7 +445,7 @@ class TableLoad:
             # before the copy's own rows, in the order in which those people take them.
             if last:
                 self._take(state, snapshot)
-                copies.end(self._subscriber, self._queue.name, self.table, part)
+                copies.end(self._subscriber, self._queue.name, self.table, part=part)
         self._wanted = replace(self._wanted, state=state, snapshot=snapshot)
 
     def _take(self, state: TableState, snapshot: str | None, db: Database | None = None) -> None:

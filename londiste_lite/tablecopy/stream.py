@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from londiste_lite import published
@@ -85,9 +85,16 @@ def copy_sql(source: Table, target: Table, condition: str | None, *, binary: boo
 
 def best_sql(provider: Database, subscriber: Database, source: Table, target: Table, condition: str | None) -> CopySql:
     """Return how a table's rows travel, in binary form where both sides hold exactly the same types."""
+    left, right = formats.sent(provider, [source]), formats.sent(subscriber, [target])
+    return typed_sql(source, target, condition, left[source.name], right[target.name])
+
+
+def typed_sql(
+    source: Table, target: Table, condition: str | None, left: Mapping[str, str], right: Mapping[str, str]
+) -> CopySql:
+    """`best_sql` of what is known already: `left` and `right` are what `formats.sent` says of the two tables."""
     columns: Sequence[Column] = [column for column, _ in plan_columns(source, target)]
-    binary = formats.binary(provider, subscriber, source, target, columns)
-    return copy_sql(source, target, condition, binary=binary)
+    return copy_sql(source, target, condition, binary=formats.binary(left, right, target, columns))
 
 
 def condition_of(wanted: Subscribed, route: StoredRoute | None, node: str | None) -> str | None:

@@ -1,11 +1,12 @@
-"""One table's copy, in a thread of its own: load, then catch up from the queue until the main replay can take over."""
+"""The copy of one table, or of several small ones, in a thread of its own: load, then catch up from the queue until the
+main replay can take over."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -24,38 +25,49 @@ from londiste_lite.subscribed import RowCounts, Subscribed
 from londiste_lite.table_state import TableState
 from londiste_lite.tablecopy.connections import Connections, Sides
 from londiste_lite.tablecopy.load import TableLoad
+from londiste_lite.tablecopy.together import LoadTogether
 from londiste_lite.tablecopy.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
 
 class CopyWorker:
-    """Brings one table from IN_COPY, or from CATCHING_UP, to where the main replay can join it."""
+    """Brings tables from IN_COPY, or from CATCHING_UP at one snapshot, to where the main replay can join them.
+
+    Several tables go only as long as nothing is out of the ordinary. Those that then need a worker of their own are in
+    `apart`, in the state that they were in.
+    """
 
     def __init__(
         self,
         settings: ReplaySettings,
-        wanted: Subscribed,
+        wanted: Sequence[Subscribed],
         request: Request | None,
         connections: Connections,
         stop: StopFlag,
         done: Callable[[], None],
     ) -> None:
-        self.table: TableName = wanted.table
+        self.tables: tuple[TableName, ...] = tuple(one.table for one in wanted)
+        self.apart: set[TableName] = set()
         self.error: LondisteError | None = None
         self.given_up = False
         self.tracker = Tracker()
         self._request = request
         self._connections = connections
         self._settings = settings
-        self._wanted = wanted
+        self._wanted = list(wanted)
         self._stop = stop
         self._done = done
         self._cancelled = False
         self._used: list[Sides] = []
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name=f"copy {wanted.table}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"copy {self._named}", daemon=True)
         self._forget = stop.on_stop_at_once(self.cancel)
+
+    @property
+    def _named(self) -> str:
+        more = f" and {len(self.tables) - 1} others" if len(self.tables) > 1 else ""
+        return f"{self.tables[0]}{more}"
 
     def start(self) -> None:
         self._thread.start()
@@ -82,7 +94,7 @@ class CopyWorker:
                 self._used.append(sides)
             try:
                 if self._cancelled:
-                    raise StopRequested(f'the copy of "{self.table}" was given up')
+                    raise StopRequested(f"the copy of {self._named} was given up")
                 yield sides
             finally:
                 # What others borrow next is not this copy's to cancel.
@@ -98,11 +110,14 @@ class CopyWorker:
         except LondisteError as error:
             if self._cancelled:
                 self.given_up = True
-                log.info("the copy of %s was given up", self.table)
+                log.info("the copy of %s was given up", self._named)
+            elif len(self.tables) > 1:
+                self.apart = set(self.tables)
+                log.info("%s are taken one by one: %s", self._named, error)
             else:
                 self.error = error
         except Exception as error:
-            log.exception("copy of %s failed", self.table)
+            log.exception("copy of %s failed", self._named)
             self.error = LondisteError(f"{type(error).__name__}: {error}")
         finally:
             self._forget()
@@ -113,27 +128,37 @@ class CopyWorker:
             self._bring(sides)
 
     def _bring(self, sides: Sides) -> None:
-        provider, subscriber = sides.provider, sides.subscriber
-        queue = event_queue.find_queue(provider, self._settings.queue)
-        if self._wanted.state is TableState.IN_COPY:
+        queue = event_queue.find_queue(sides.provider, self._settings.queue)
+        if self._wanted[0].state is TableState.IN_COPY:
             if sides.checks_fire:
-                foreign_keys.drop_for_copy(subscriber, self._wanted.local, self._settings.lock_timeout)
-            log.info("copying %s", self.table)
-            begun = time.monotonic()
-            load = TableLoad(
-                *(self._settings, self._wanted, queue, sides, self._borrowed, self.tracker),
-                self._request,
-                lambda: self._cancelled,
-            )
-            loaded = load.run()
-            seconds = max(time.monotonic() - begun, 0.001)
-            log.info("copied %s: %d rows, %.1f s, %.0f rows/s", self.table, loaded.rows, seconds, loaded.rows / seconds)
-            self._wanted = replace(self._wanted, state=TableState.CATCHING_UP, snapshot=loaded.snapshot)
-            subscriber.script(f"analyze {self._wanted.local.quoted}")
+                for one in self._wanted:
+                    foreign_keys.drop_for_copy(sides.subscriber, one.local, self._settings.lock_timeout)
+            self._wanted = self._loaded(sides, queue)
+            self.apart = set(self.tables) - {one.table for one in self._wanted}
+            if not self._wanted:
+                return
+            sides.subscriber.script(f"analyze {', '.join(one.local.quoted for one in self._wanted)}")
             # Ticks are what a table catches up to, and the main replay's position is one.
-            event_queue.make_tick(provider, queue.name)
+            event_queue.make_tick(sides.provider, queue.name)
         self.tracker.phase("catch-up")
-        self._catch_up(provider, subscriber, queue, sides.checks_fire)
+        self._catch_up(sides.provider, sides.subscriber, queue, sides.checks_fire)
+
+    def _loaded(self, sides: Sides, queue: Queue) -> list[Subscribed]:
+        """Load, and return the tables that were, as they are stored now."""
+        if len(self._wanted) > 1:
+            return LoadTogether(self._settings, self._wanted, queue, sides, lambda: self._cancelled).run()
+        (one,) = self._wanted
+        log.info("copying %s", one.table)
+        begun = time.monotonic()
+        load = TableLoad(
+            *(self._settings, one, queue, sides, self._borrowed, self.tracker),
+            self._request,
+            lambda: self._cancelled,
+        )
+        loaded = load.run()
+        seconds = max(time.monotonic() - begun, 0.001)
+        log.info("copied %s: %d rows, %.1f s, %.0f rows/s", one.table, loaded.rows, seconds, loaded.rows / seconds)
+        return [replace(one, state=TableState.CATCHING_UP, snapshot=loaded.snapshot)]
 
     def _catch_up(self, provider: Database, subscriber: Database, queue: Queue, checks_fire: bool) -> None:
         runner: BatchRunner | None = None
@@ -156,30 +181,34 @@ class CopyWorker:
             if at is not None:
                 self._apply_to(runner, at)
 
+    @property
+    def _snapshot(self) -> str:
+        """What all of the tables are complete up to."""
+        snapshot = self._wanted[0].snapshot
+        assert snapshot is not None
+        return snapshot
+
     def _first_tick(self, provider: Database, queue: Queue) -> Tick | None:
-        """Return the oldest tick that sees all that the table holds already."""
-        assert self._wanted.snapshot is not None
+        """Return the oldest tick that sees all that the tables hold already."""
         held = event_queue.position(provider, queue.name, self._settings.copy_consumer) or 0
-        return event_queue.first_tick_covering(provider, queue, held, Snapshot.parse(self._wanted.snapshot))
+        return event_queue.first_tick_covering(provider, queue, held, Snapshot.parse(self._snapshot))
 
     def _apply_to(self, runner: BatchRunner, tick: Tick) -> None:
-        """Apply the table's events up to a tick."""
-        before = self._wanted.snapshot
-        assert before is not None
+        """Apply the tables' events up to a tick."""
 
         def store(counts: dict[TableName, RowCounts]) -> None:
-            moved = subscribed.set_state(
+            moved = subscribed.set_states(
                 runner.subscriber,
                 self._settings.queue,
                 self._wanted,
                 TableState.CATCHING_UP,
                 tick.snapshot,
             )
-            if not moved:
-                raise RegistrationChanged(f'catching up "{self.table}" was given up: its registration changed')
+            if len(moved) < len(self._wanted):
+                raise RegistrationChanged(f"catching up {self._named} was given up: a registration changed")
             subscribed.count_rows(runner.subscriber, self._settings.queue, counts)
 
         claim = self._settings.copy_consumer if self._settings.may_be_parked else None
-        runner.run(Window(before, tick.snapshot, [self._wanted], {}, claim=claim), store, "catchup")
-        wanted = replace(self._wanted, snapshot=tick.snapshot)
+        runner.run(Window(self._snapshot, tick.snapshot, self._wanted, {}, claim=claim), store, "catchup")
+        wanted = [replace(one, snapshot=tick.snapshot) for one in self._wanted]
         self._wanted = subscribed.with_parked(runner.subscriber, self._settings.queue, wanted)

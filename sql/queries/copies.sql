@@ -75,17 +75,17 @@ where queue_name = %(queue)s
 with ranges as (
     delete from londiste.copy_range
     where queue_name = %(queue)s
-      and table_name = %(table)s
+      and table_name = any (%(tables)s)
 ), request as (
     -- One that was asked for while a part was copied stays.
     delete from londiste.copy_request
     where queue_name = %(queue)s
-      and table_name = %(table)s
+      and table_name = any (%(tables)s)
       and (%(part)s::text is null or condition = %(part)s)
 )
 delete from londiste.copy_job
 where queue_name = %(queue)s
-  and table_name = %(table)s
+  and table_name = any (%(tables)s)
 returning staging
 
 -- name: leftovers

@@ -22,6 +22,14 @@ from leaf
      left join pg_catalog.pg_am am on am.oid = c.relam
 order by 1, 2
 
+-- name: sizes
+-- What tables take with their partitions, without indexes, in bytes.
+select r.oid::int8,
+       coalesce((select pg_catalog.sum(pg_catalog.pg_table_size(p.relid))
+                   from pg_catalog.pg_partition_tree(r.oid) p),
+                pg_catalog.pg_table_size(r.oid), 0)::int8
+from pg_catalog.unnest(%(oids)s::pg_catalog.oid[]) r (oid)
+
 -- name: bounds
 select s.histogram_bounds::text::text[]
 from pg_catalog.pg_stats s
@@ -34,20 +42,21 @@ where s.schemaname = %(schema)s
 -- binary form says nothing of the server it comes from. An array sends the number of its elements' type, which is not
 -- `fixed` for a domain.
 with recursive column_type as (
-    select a.attname::text as name, a.atttypid as oid, a.atttypid as type, false as nested, true as fixed
+    select a.attrelid as relation, a.attname::text as name, a.atttypid as oid, a.atttypid as type, false as nested, true as fixed
       from pg_catalog.pg_attribute a
-     where a.attrelid = %(oid)s::pg_catalog.oid
+     where a.attrelid = any (%(oids)s::pg_catalog.oid[])
        and a.attnum > 0
        and not a.attisdropped
      union all
-    select c.name, c.oid, case when t.typtype = 'd' then t.typbasetype else t.typelem end, c.nested or t.typtype <> 'd',
+    select c.relation, c.name, c.oid, case when t.typtype = 'd' then t.typbasetype else t.typelem end, c.nested or t.typtype <> 'd',
            c.fixed and (t.typtype <> 'd' or not c.nested)
       from column_type c
            join pg_catalog.pg_type t on t.oid = c.type
      where t.typtype = 'd'
         or (t.typcategory = 'A' and t.typelem <> 0)
 )
-select c.name,
+select c.relation::int8,
+       c.name,
        pg_catalog.format_type(c.oid, null),
        t.typtype::text,
        t.typname::text,
@@ -59,4 +68,4 @@ from column_type c
      join pg_catalog.pg_namespace n on n.oid = t.typnamespace
 where t.typtype <> 'd'
   and (t.typcategory <> 'A' or t.typelem = 0)
-order by 1
+order by 1, 2

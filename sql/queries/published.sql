@@ -4,7 +4,7 @@
 select table_name, key_columns, key_given, node_column, node_rule, node_many, node_parks
 from londiste.provider_table
 where queue_name = %(queue)s
-  and (%(table)s::text is null or table_name = %(table)s)
+  and (%(tables)s::text[] is null or table_name = any (%(tables)s))
 order by nr
 
 -- name: add_table

@@ -1,7 +1,8 @@
 -- Statements of londiste_lite/structure.py: what the catalogue says of tables and sequences.
 
--- name: table
-select c.oid::int8,
+-- name: tables
+select w.place::int4,
+       c.oid::int8,
        c.relkind::text,
        c.relpersistence::text,
        (select pg_catalog.array_agg(a.attname::text order by k.place)
@@ -14,11 +15,11 @@ select c.oid::int8,
        exists (select 1 from pg_catalog.pg_inherits h where h.inhparent = c.oid),
        c.relispartition,
        c.reltuples::float8
-from pg_catalog.pg_class c
-     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where n.nspname = %(schema)s
-  and c.relname = %(name)s
-  and c.relkind in ('r', 'p', 'v', 'm', 'f')
+from rows from (pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[]))
+         with ordinality w (schema, name, place)
+     join pg_catalog.pg_namespace n on n.nspname = w.schema
+     join pg_catalog.pg_class c on c.relname = w.name and c.relnamespace = n.oid
+where c.relkind in ('r', 'p', 'v', 'm', 'f')
 
 -- name: size
 select coalesce((select pg_catalog.sum(pg_catalog.pg_relation_size(p.relid))
@@ -26,7 +27,8 @@ select coalesce((select pg_catalog.sum(pg_catalog.pg_relation_size(p.relid))
                 pg_catalog.pg_relation_size(%(oid)s::oid), 0)::int8
 
 -- name: columns
-select a.attnum::int4,
+select a.attrelid::int8,
+       a.attnum::int4,
        a.attname::text,
        pg_catalog.format_type(a.atttypid, a.atttypmod),
        pg_catalog.format_type(a.atttypid, -1),
@@ -37,10 +39,10 @@ select a.attnum::int4,
 from pg_catalog.pg_attribute a
      join pg_catalog.pg_type t on t.oid = a.atttypid
      join pg_catalog.pg_namespace tn on tn.oid = t.typnamespace
-where a.attrelid = %(oid)s::oid
+where a.attrelid = any (%(oids)s::oid[])
   and a.attnum > 0
   and not a.attisdropped
-order by a.attnum
+order by a.attrelid, a.attnum
 
 -- name: dropped_columns
 select a.attnum::int4

@@ -10,7 +10,7 @@ from londiste.subscriber_table t
                  where queue_name = %(queue)s
                  group by table_name) p on p.table_name = t.table_name
 where t.queue_name = %(queue)s
-  and (%(table)s::text is null or t.table_name = %(table)s)
+  and (%(tables)s::text[] is null or t.table_name = any (%(tables)s))
 order by t.nr
 
 -- name: add_table
@@ -33,14 +33,23 @@ where queue_name = %(queue)s
   and table_name = %(table)s
 for update
 
--- name: set_state
--- A copy brings the provider's rows, whatever was parked before.
-with parked as (
+-- name: set_states
+-- Those that are in the expected state, locked in one order. A copy brings the provider's rows, whatever was parked.
+with found as (
+    select t.table_name, e.state
+      from londiste.subscriber_table t
+           join rows from (pg_catalog.unnest(%(tables)s::text[]), pg_catalog.unnest(%(expected)s::text[]),
+                           pg_catalog.unnest(%(before)s::text[])) e (name, state, snapshot) on e.name = t.table_name
+     where t.queue_name = %(queue)s
+       and t.merge_state is not distinct from e.state
+       and t.snapshot is not distinct from e.snapshot
+     order by t.nr
+       for update of t
+), parked as (
     delete from londiste.parked_event
     where queue_name = %(queue)s
-      and table_name = %(table)s
+      and table_name in (select f.table_name from found f where f.state is null)
       and %(state)s = 'in-copy'
-      and %(expected)s::text is null
 )
 update londiste.subscriber_table
 set merge_state = %(state)s,
@@ -50,9 +59,7 @@ set merge_state = %(state)s,
     held_oid = null,
     skip_truncate = case when %(state)s = 'ok' then null else skip_truncate end
 where queue_name = %(queue)s
-  and table_name = %(table)s
-  and merge_state is not distinct from %(expected)s
-  and snapshot is not distinct from %(before)s
+  and table_name in (select f.table_name from found f)
 returning table_name
 
 -- name: hold

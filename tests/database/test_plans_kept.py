@@ -22,7 +22,7 @@ def test_table__is_looked_up_without_a_plan_once_and_with_one_after_that(subscri
     assert planned(db) == set()
     for _ in range(8):  # the server makes five plans of its own before it keeps one
         found.append(structure.find_table(db, NAME))
-    assert planned(db) == {"structure.table", "structure.columns"}
+    assert planned(db) == {"structure.tables", "structure.columns"}
     assert found == [found[0]] * 9
     db.script("alter table public.entry add item text")
     now = structure.find_table(db, NAME)
@@ -41,4 +41,4 @@ def test_plans__outlive_a_transaction_that_is_rolled_back(subscriber_db: Databas
         structure.find_table(db, NAME)
         raise ZeroDivisionError
     assert structure.find_table(db, NAME) is not None
-    assert planned(db) == {"structure.table", "structure.columns"}
+    assert planned(db) == {"structure.tables", "structure.columns"}

@@ -52,7 +52,8 @@ def test_form__of_types_that_look_the_same(pair: Pair) -> None:
         source = structure.require_table(pair.provider, QualifiedName.parse(name), "provider")
         target = structure.require_table(pair.subscriber, QualifiedName.parse(name), "subscriber")
         columns = [column for column, _ in plan_columns(source, target)]
-        found[name] = formats.binary(pair.provider, pair.subscriber, source, target, columns)
+        left, right = formats.sent(pair.provider, [source]), formats.sent(pair.subscriber, [target])
+        found[name] = formats.binary(left[source.name], right[target.name], target, columns)
     assert found == {name: case[2] for name, case in CASES.items()}
     pair.start()
     pair.wait()

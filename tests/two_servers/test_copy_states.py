@@ -53,11 +53,11 @@ def test_states__of_another_copy_are_never_overwritten(
 
         stale = replace(move(pair, TableState.CATCHING_UP, "1:1:"), snapshot=early)
         now = pair.table("entry")
-        session._join(stale)
+        session._join([stale])
         assert "does not join" in caplog.text
 
         connections = Connections(pair.settings)
-        late = CopyWorker(pair.settings, stale, None, connections, stop, lambda: None)
+        late = CopyWorker(pair.settings, [stale], None, connections, stop, lambda: None)
         late.start()
         late.join(30)
         assert late.error is None
@@ -96,7 +96,7 @@ def test_catch_up__lets_later_events_of_a_key_wait_behind(pair: Pair, monkeypatc
         event_queue.make_tick(pair.provider, QUEUE)
     connections = Connections(pair.settings)
     behind = move(pair, TableState.CATCHING_UP, first.snapshot)
-    late = CopyWorker(pair.settings, behind, None, connections, StopFlag(), lambda: None)
+    late = CopyWorker(pair.settings, [behind], None, connections, StopFlag(), lambda: None)
     late.start()
     late.join(30)
     connections.release()
