@@ -86,7 +86,7 @@ class LoadTogether:
                     self._hand_over([one.wanted for one in found], snapshot)
         crash_points.reached("copy-committed")
         for table, count in rows.items():
-            log.info("copied %s: %d rows, together with %d other small tables", table, count, len(rows) - 1)
+            log.info("copied %s: %d rows, one of %d tables copied together", table, count, len(rows))
         return [replace(one.wanted, state=TableState.CATCHING_UP, snapshot=snapshot) for one in found]
 
     def _plain(self, sources: dict[TableName, Table]) -> list[_Plain]:

@@ -66,7 +66,7 @@ class CopyWorker:
 
     @property
     def _named(self) -> str:
-        more = f" and {len(self.tables) - 1} others" if len(self.tables) > 1 else ""
+        more = f" and {len(self.tables) - 1} more" if len(self.tables) > 1 else ""
         return f"{self.tables[0]}{more}"
 
     def start(self) -> None:
