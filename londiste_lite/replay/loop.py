@@ -444,15 +444,12 @@ class Session:
         window = Window(snapshot, self._at.snapshot, tables, {}, claim=claim)
         try:
             self._runner.run(window, finish, "join")
-        except (RegistrationChanged, ReplayError) as error:
-            if len(tables) > 1:
-                self._copies.go_apart(tables)
-                for table in tables:
-                    self._join([table])
-            elif isinstance(error, RegistrationChanged):
-                log.info("%s", error.message)
-            else:
-                self._held.hold(error, tables, self._at)
+        except RegistrationChanged as reason:
+            log.info("%s", reason.message)
+            return
+        except ReplayError as error:
+            # The others join with the next turn.
+            self._held.hold(error, tables, self._at)
             return
         for table in tables:
             log.info("%s is in sync", table.table)

@@ -174,10 +174,6 @@ class CopyCoordinator:
             groups.setdefault(str(table.table) if alone else f"at {table.snapshot}", []).append(table)
         return list(groups.values())
 
-    def go_apart(self, tables: Sequence[Subscribed]) -> None:
-        """Let each of the tables go its own way from now on."""
-        self._apart.update(table.table for table in tables)
-
     def keep_events(self, tick: Tick) -> None:
         """Keep the events after a tick, where a table that was part of the replay is held."""
         held = event_queue.position(self._provider, self._queue.name, self._settings.copy_consumer)
@@ -221,11 +217,6 @@ class CopyCoordinator:
             self._give_way(table.local)
         # Once more: a resync may have come between the first look and the change of state.
         self._requests = copies.copies_asked_for(self._subscriber, self._queue.name)
-        if len(stored) > 1:
-            for table in stored:
-                if table.table in self._requests:
-                    subscribed.restart_copies(self._subscriber, self._queue.name, table.table)
-            stored = [table for table in stored if table.table not in self._requests]
         if stored:
             self._launch(stored)
 
@@ -239,7 +230,8 @@ class CopyCoordinator:
         # What a copy needs is a fifth of all modules, and a replay that starts would wait for it.
         from londiste_lite.tablecopy.worker import CopyWorker
 
-        request = self._requests.get(tables[0].table)
+        # Tables that go together are empty, and come whole, which is more than anybody may have asked for.
+        request = self._requests.get(tables[0].table) if len(tables) == 1 else None
         worker = CopyWorker(self._settings, tables, request, self._connections, self._stop, self._wake)
         self._workers.append(worker)
         worker.start()
