@@ -33,6 +33,11 @@ class Route:
         return quote_ident(self.text) if self.kind == "column" else self.text
 
 
+# The server's own types have the same numbers everywhere; a domain is a type of its own.
+TEXT_TYPES = (25, 1043)  # text, varchar
+PLAIN_TYPES = (20, 21, 23, 2950, *TEXT_TYPES)  # int8, int2, int4, uuid
+
+
 @dataclass(frozen=True)
 class Column:
     """A column that the capture functions name: where it stands in the relation, and where in the published table."""
@@ -40,6 +45,12 @@ class Column:
     name: str
     attnum: int
     root_attnum: int
+    type_oid: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether equal values have equal texts, which depend on no setting."""
+        return self.type_oid in PLAIN_TYPES
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,11 @@ class CaptureTable:
     def mark(self) -> str:
         """The id of queue and published table in the setting `londiste.open`."""
         return f"{self.queue_id}.{self.root_oid}"
+
+    @property
+    def plain_key(self) -> bool:
+        """Whether the key may be compared by its values instead of their texts, and written under any settings."""
+        return all(column.plain for column in self.key)
 
     @property
     def named_columns(self) -> tuple[Column, ...]:

@@ -77,7 +77,9 @@ def read(
                 f'partition "{relation}" of table "{table}" is a foreign table',
                 hint="Detach it, or publish the other partitions' rows from a table of their own.",
             )
-        columns = {row[0]: Column(row[0], row[1], row[2]) for row in db.rows("triggers.columns", oid=rel_oid, root=oid)}
+        columns = {
+            row[0]: Column(row[0], row[1], row[2], row[5]) for row in db.rows("triggers.columns", oid=rel_oid, root=oid)
+        }
         found.append(
             CaptureTable(
                 queue_id=number,

@@ -2,47 +2,63 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 from londiste_lite.triggers import parking_text
 from londiste_lite.triggers.capture_table import CaptureTable
 from londiste_lite.triggers.careful_text import tried
-from londiste_lite.triggers.event_text import pair, per_child, routed, row_of
+from londiste_lite.triggers.event_text import pair, per_child, routed, row_of, same_pair
 
 # The number of the current event table, null or -1 where one has to ask; see londiste.note_current_table.
-_CURRENT = (
-    "londiste_table := pg_catalog.pg_sequence_last_value('londiste.event_{queue_id}_current'::pg_catalog.regclass);"
-)
+_CURRENT = "coalesce(pg_catalog.pg_sequence_last_value('londiste.event_{queue_id}_current'::pg_catalog.regclass), -1)"
 
 _UNKNOWN = """        if londiste_table is null or londiste_table OPERATOR(pg_catalog.<) 0 then
 {lookup}
         end if;
 """
 
+_QUICK = """{inserts}
+    end if;
+"""
+
+_QUICK_INSERT = """    {els}if londiste_table OPERATOR(pg_catalog.=) {child} then
+        insert into {events}_{child} (ev_time, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3)
+        select pg_catalog.now(), {type}, {data}::pg_catalog.text, {table}, {attnums}, {target}
+          from {source};
+        return new;"""
+
 # A statement on one row whose key and target are the same before and after: a try that logs nothing otherwise.
-_TRY_ONE = """    if londiste_saved is null then
+_TRY_ONE = """{inserts}
+    end if;
+    if found then
+        return new;
+    end if;
+"""
+
+_TRY_NESTED = """        if londiste_saved is null and londiste_table OPERATOR(pg_catalog.>=) 0 then
 {inserts}
-        end if;
-        if found then
-            if londiste_after is not null then
-                londiste_after := pg_catalog.set_config('londiste.open', londiste_after, true);
             end if;
-            return null;
+            if found then
+                return new;
+            end if;
         end if;
+"""
+
+_LOOK_AT_ALL = """    if londiste_saved is null then
         if not exists (select from {image}) then
-            return null;
+            return new;
         end if;
     end if;
     if londiste_careful is not true then
         londiste_careful := {compare};
     end if;"""
 
-_INSERT_ONE = """        {els}if londiste_table OPERATOR(pg_catalog.=) {child} then
-            insert into {events}_{child} (ev_time, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3)
-            select pg_catalog.now(), {type}, {data}::pg_catalog.text, {table}, {attnums}, {target}
-              from {source}
-             where array[{pair}::pg_catalog.text] OPERATOR(pg_catalog.=)
-                   array(select {pair}::pg_catalog.text from {old} limit 2);"""
+_INSERT_ONE = """    {els}if londiste_table OPERATOR(pg_catalog.=) {child} then
+        insert into {events}_{child} (ev_time, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3)
+        select pg_catalog.now(), {type}, {data}::pg_catalog.text, {table}, {attnums}, {target}
+          from {source}
+         where {same};"""
 
 # -1 stands for a queue that takes no events.
 _LOOKUP = """    select case when q.queue_disable_insert then -1 else q.queue_cur_table end
@@ -78,7 +94,11 @@ class TableToWrite:
     """Statements that give `londiste_table` its value, and what an UPDATE does with it; each may be empty."""
 
     ordinary: str
-    """In the ordinary way."""
+    """In the ordinary way, an expression; -1 where one has to ask."""
+    quick: str
+    """Where that told, the statements that log at once and return; an UPDATE goes on where it was not on one row."""
+    nested: str
+    """The same for an UPDATE inside another statement."""
     general: str
     """In the general way, where nothing is taken for granted: the sequence of a restored database is kept by nobody."""
     after: str
@@ -90,17 +110,24 @@ class TableToWrite:
 def table_to_write(table: CaptureTable, op: str, image: str, event: dict[str, str]) -> TableToWrite:
     """Return how the function of one operation learns the table; `event` has the parts of the logging INSERT."""
     if not _reads_current(table, op):
-        return TableToWrite("null;", "", f"{_ask(table, op, event['source'])}\n", "")
-    after = ""
+        return TableToWrite("-1", "", "", "", f"{_ask(table, op, event['source'])}\n", "")
+    nested, after = "", ""
     if op == "U":
-        one, old = pair(table), routed(table, "londiste_old")
-        if table.route is None and len(table.key) == 1:
-            # One column's text without the parentheses of a row is quicker to make.
-            one = f"pg_catalog.concat({one.removeprefix('row(')}"
-        tries = per_child(table, _INSERT_ONE, pair=one, old=old, **event)
-        after = _TRY_ONE.format(inserts=tries, compare=_compare(table), image=image) + "\n"
+        tries = per_child(table, _INSERT_ONE, same=same_pair(table, "londiste_old"), **event)
+        quick = _TRY_ONE.format(inserts=tries)
+        nested = _TRY_NESTED.format(inserts=textwrap.indent(tries, " " * 8))
+        after = _LOOK_AT_ALL.format(compare=_compare(table), image=image) + "\n"
+    else:
+        quick = _QUICK.format(inserts=per_child(table, _QUICK_INSERT, **event))
     asked = lookup(table)
-    return TableToWrite(_CURRENT.format(queue_id=table.queue_id), f"{asked}\n", after, _UNKNOWN.format(lookup=asked))
+    return TableToWrite(
+        ordinary=_CURRENT.format(queue_id=table.queue_id),
+        quick=quick,
+        nested=nested,
+        general=f"{asked}\n",
+        after=after,
+        unknown=_UNKNOWN.format(lookup=asked),
+    )
 
 
 def _reads_current(table: CaptureTable, op: str) -> bool:

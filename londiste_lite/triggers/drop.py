@@ -31,9 +31,9 @@ def drop_capture(db: Database, queue: str, table: QualifiedName, lock_timeout: f
 def triggers_of(found: Existing, table: QualifiedName) -> list[FoundTrigger]:
     """Return the capture triggers of the published table and of its partitions, past ones included.
 
-    They belong together by the mark of the published table, which each relation's triggers carry.
+    They belong together by the mark of the published table, the argument of the triggers that open a statement.
     """
-    marks = {t.argument[1:] for t in found.triggers if t.relation == table and t.function == "capture_open"}
-    relations = {t.oid for t in found.triggers if t.argument[1:] in marks and t.function == "capture_open"}
+    marks = {t.argument[1:] for t in found.triggers if t.relation == table and t.argument}
+    relations = {t.oid for t in found.triggers if t.argument and t.argument[1:] in marks}
     relations |= {t.oid for t in found.triggers if t.relation == table}
     return [t for t in found.triggers if t.oid in relations]

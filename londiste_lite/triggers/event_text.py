@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from londiste_lite.names import quote_ident, quote_literal
-from londiste_lite.triggers.capture_table import CaptureTable, Column
+from londiste_lite.triggers.capture_table import TEXT_TYPES, CaptureTable, Column
 
 CHILD_TABLES = 3  # pgq.queue.queue_ntables of every queue
 
@@ -60,6 +60,34 @@ def row_of(columns: tuple[Column, ...], more: str | None = None) -> str:
     """Return a row of columns of `londiste_row`, and of one more expression."""
     parts = [f"londiste_row.{quote_ident(c.name)}" for c in columns]
     return "row(" + ", ".join(parts + ([more] if more else [])) + ")"
+
+
+def key_text(table: CaptureTable) -> str:
+    """Return an expression that has the text of the key of `londiste_row` as a row."""
+    column = table.key[0]
+    if len(table.key) == 1 and column.plain and column.type_oid not in TEXT_TYPES:
+        # Numbers and UUIDs stand in a row as they are, and a row is slower to write.
+        return f"pg_catalog.concat('(', londiste_row.{quote_ident(column.name)}, ')')"
+    return row_of(table.key)
+
+
+def same_pair(table: CaptureTable, image: str) -> str:
+    """Return the condition that key and target of `londiste_row` are those of each row of another image."""
+    if table.route is None and table.plain_key:
+        mine = [
+            f"londiste_row.{quote_ident(c.name)}" + (' collate pg_catalog."C"' if c.type_oid in TEXT_TYPES else "")
+            for c in table.key
+        ]
+        one, theirs = ", ".join(mine), ", ".join(mine)
+        if len(mine) > 1:
+            one = f"row({one})"
+    else:
+        one = pair(table)
+        if table.route is None and len(table.key) == 1:
+            # One column's text without the parentheses of a row is quicker to make.
+            one = f"pg_catalog.concat({one.removeprefix('row(')}"
+        one = theirs = f'{one}::pg_catalog.text collate pg_catalog."C"'
+    return f"{one} OPERATOR(pg_catalog.=) all (\n                    select {theirs} from {routed(table, image)})"
 
 
 def events(table: CaptureTable) -> str:

@@ -9,6 +9,8 @@ search_path. A SET clause would be simpler, but costs 15 us a call.
 
 from __future__ import annotations
 
+import textwrap
+
 from londiste_lite.names import quote_array, quote_literal
 from londiste_lite.triggers import parking_text
 from londiste_lite.triggers.capture_table import CaptureTable, Column
@@ -19,11 +21,11 @@ from londiste_lite.triggers.event_text import (
     attnums_text,
     events,
     int2_array,
+    key_text,
     marks,
     per_child,
     regclass,
     routed,
-    row_of,
 )
 
 # `londiste_careful` is true when the statement's own image of the rows will not do: columns are no longer called what
@@ -31,8 +33,11 @@ from londiste_lite.triggers.event_text import (
 # Then the statement that logs is made from the catalog by londiste.current_rows_sql.
 #
 # In a transaction of its own each expression is prepared anew, which costs some 0.3 us and 0.2 us more for each
-# function or operator in it, whether it is reached or not, and each query costs 5 us and more. So the ordinary way is a
-# few short expressions and one query, the INSERT, and what is rarely needed stands in expressions of its own.
+# function or operator in it, whether it is reached or not, and each query costs 5 us and more. So the ordinary way,
+# which comes first, is a few short expressions and one query, the INSERT; what is rarely needed stands in expressions
+# of its own, and the functions return NEW, which is null here, for NULL would be one more expression.
+#
+# While `londiste_table` is null the statement's mark is there; -1 means that one has to ask for the table to write.
 _ROW_FUNCTION = """
 #variable_conflict use_column
 declare
@@ -41,30 +46,8 @@ declare
     londiste_careful    pg_catalog.bool;
     londiste_saved      pg_catalog.text[];
 begin
-    if (pg_catalog.current_setting('londiste.open', true) OPERATOR(pg_catalog.=) '{marks}'
-        and {usual}
-        and pg_catalog.set_config('londiste.open', '', true) is not null) is true
-    then
-        {quick}{upsert}
-    else
-        londiste_open := pg_catalog.current_setting('londiste.open', true);
-{nothing}        if (pg_catalog.right(londiste_open, {length}) OPERATOR(pg_catalog.=) '{marks}'
-            and pg_catalog.strpos(pg_catalog.left(londiste_open, -{length}), '{mark},') OPERATOR(pg_catalog.=) 0
-            and {usual}
-            and pg_catalog.set_config('londiste.open',
-                pg_catalog.left(londiste_open, -{length}), true) is not null) is true
-        then
-            {quick}
-        else
-            londiste_saved := londiste.capture_begin('{op}', '{mark}', exists (select from {image}),
-                londiste.plain_text({me}));
-            if londiste_saved is null then
-                return null;
-            end if;
-            londiste_careful := (londiste_saved[1] OPERATOR(pg_catalog.=) 'image'
-                and TG_RELID OPERATOR(pg_catalog.=) {oid} and {holds}) is not true;
-{otherwise}        end if;
-    end if;
+{start}    if londiste_table is null then
+{marked}    end if;
 {then}{inserts}
     else
 {unknown}        if londiste_table is null then
@@ -81,53 +64,106 @@ begin
     end if;
     if londiste_saved is not null then
         perform londiste.capture_end(londiste_saved);
-    end if;{note}
-    return null;
+    end if;
+    return new;
 end
 """
 
-# What has to be as usual for the image to be logged as it is. Text output of the columns' types may depend on settings;
-# what does not is folded away, as are the other functions of a literal.
-_USUAL = """TG_RELID OPERATOR(pg_catalog.=) {oid}
+_START = """    londiste_table := case
+        when pg_catalog.current_setting('londiste.open', true) OPERATOR(pg_catalog.=) '{marks}'
+            and {usual}
+            and pg_catalog.set_config('londiste.open', '', true) is not null
+        then {number} end;
+{quick}"""
+
+_OPEN_FUNCTION = """
+declare
+    unused  pg_catalog.text;
+begin
+    unused := pg_catalog.set_config('londiste.open', coalesce(pg_catalog.current_setting('londiste.open', true), '')
+        OPERATOR(pg_catalog.||) '{mark}', true);
+    return new;
+end
+"""
+
+# The mark of a statement that is not alone, or that finds something out of the ordinary.
+_MARKED = """        londiste_open := pg_catalog.current_setting('londiste.open', true);
+        londiste_table := case
+            when pg_catalog.right(londiste_open, {length}) OPERATOR(pg_catalog.=) '{marks}'
+                and pg_catalog.strpos(pg_catalog.left(londiste_open, -{length}), '{mark},') OPERATOR(pg_catalog.=) 0
+                and {usual}
+                and pg_catalog.set_config('londiste.open',
+                    pg_catalog.left(londiste_open, -{length}), true) is not null
+            then {number} end;
+        if londiste_table is null then
+            londiste_saved := londiste.capture_begin('{op}', '{mark}', exists (select from {image}),
+                londiste.plain_text({me}));
+            if londiste_saved is null then
+                return new;
+            end if;
+            londiste_careful := (londiste_saved[1] OPERATOR(pg_catalog.=) 'image'
+                and TG_RELID OPERATOR(pg_catalog.=) {oid} and {holds}) is not true;
+{otherwise}        end if;
+"""
+
+# What has to be as usual for the image to be logged as it is; what is no matter of the moment is folded away.
+_USUAL = "TG_RELID OPERATOR(pg_catalog.=) {oid}{settings} and londiste.role_is_origin() and {fits}"
+
+# Text output of the columns' types may depend on settings.
+_SETTINGS = """
             and (not londiste.text_needs({me}, 'DateStyle')
-                or pg_catalog.left(pg_catalog.current_setting('DateStyle'), 3) OPERATOR(pg_catalog.=) 'ISO')
+                or pg_catalog.starts_with(pg_catalog.current_setting('DateStyle'), 'ISO'))
             and (not londiste.text_needs({me}, 'IntervalStyle')
                 or pg_catalog.current_setting('IntervalStyle') OPERATOR(pg_catalog.=) 'postgres')
             and (not londiste.text_needs({me}, 'extra_float_digits')
                 or pg_catalog.current_setting('extra_float_digits')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 1)
-            and pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.=) 'origin'
-            and londiste.plain_text({me})
-            and {holds}"""
+            and londiste.plain_text({me})"""
 
-# INSERT ... ON CONFLICT DO UPDATE and MERGE open INSERT before UPDATE and end UPDATE before INSERT. When UPDATE logged
-# rows, `londiste.open` says so, and INSERT most often has none.
-_UPSERT = """
-    elsif (pg_catalog.current_setting('londiste.open', true) OPERATOR(pg_catalog.=) '{both}'
-        and {usual}
-        and pg_catalog.set_config('londiste.open', '{insert}', true) is not null) is true
-    then
-        londiste_after := '{updated}';
-        {quick}"""
-
-_NOTE_UPDATED = """
-    if londiste_after is not null then
-        if exists (select from {image}) then
-            londiste_after := pg_catalog.set_config('londiste.open', londiste_after, true);
+# INSERT ... ON CONFLICT DO UPDATE and MERGE open INSERT before UPDATE and end UPDATE before INSERT. When UPDATE logs
+# rows, `londiste.open` says so, and INSERT most often has none. Whether there are any is seen with the shortest query.
+_START_INSERT = """    if pg_catalog.current_setting('londiste.open', true) OPERATOR(pg_catalog.=) '{marks}' then
+        londiste_table := case
+            when {usual}
+                and pg_catalog.set_config('londiste.open', '', true) is not null
+            then {number} end;
+{quick}    elsif pg_catalog.current_setting('londiste.open', true) OPERATOR(pg_catalog.=) '{updated}' then
+        perform from {image} limit 1;
+        if not found then
+            londiste_open := pg_catalog.set_config('londiste.open', '', true);
+            return new;
         end if;
-    end if;"""
+    end if;
+"""
 
-_NOTHING_INSERTED = """        if londiste_open OPERATOR(pg_catalog.=) '{updated}' then
-            if not exists (select from {image}) then
-                londiste_open := pg_catalog.set_config('londiste.open', '', true);
-                return null;
+_MARKED_UPDATE = """        if pg_catalog.current_setting('londiste.open', true) OPERATOR(pg_catalog.=) '{both}' then
+            perform from {image} limit 1;
+            if not found then
+                londiste_open := pg_catalog.set_config('londiste.open', '{insert}', true);
+                return new;
             end if;
+            londiste_table := case
+                when {usual}
+                    and pg_catalog.set_config('londiste.open', '{updated}', true) is not null
+                then {number} end;
         end if;
+        if londiste_table is null then
+{marked}        end if;
 """
 
 _INSERT = """    {els}if londiste_table OPERATOR(pg_catalog.=) {child} and londiste_careful is not true then
         insert into {events}_{child} (ev_time, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3)
         select pg_catalog.now(), {type}, {data}::pg_catalog.text, {table}, {attnums}, {target}
           from {source};"""
+
+
+def open_function(table: CaptureTable, op: str) -> str:
+    """Return the body of the function that notes that a statement of one kind is under way.
+
+    It runs before the statement. The function that ends the mark can then tell whether it was alone, or whether another
+    statement (of a user's trigger, of a function called in the statement, of the same MERGE or WITH) logged rows of the
+    table meanwhile. The note is a setting, because that goes back with savepoints.
+    """
+    return _OPEN_FUNCTION.format(mark=marks(table, op))
 
 
 def insert_function(table: CaptureTable) -> str:
@@ -149,51 +185,58 @@ def delete_function(table: CaptureTable) -> str:
 def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column, ...]) -> str:
     if op == "D":
         kind = quote_literal("D" + array_text(tuple(c.name for c in table.key)))
-        data, attnums = row_of(table.key), quote_literal(attnums_text(table.key))
+        data, attnums = key_text(table), quote_literal(attnums_text(table.key))
     else:
         kind = f"'{op}'::pg_catalog.text OPERATOR(pg_catalog.||) londiste.columns_of({regclass(table.oid)})"
         data = "(londiste_row.*)"
         attnums = f"londiste.attnums_of({regclass(table.oid)}, {regclass(table.root_oid)})"
     target = "londiste_route.londiste_target" if table.route else "null"
     event = {"type": kind, "data": data, "attnums": attnums, "target": target, "source": routed(table, image)}
-    insert, both, updated = (marks(table, operations) for operations in ("I", "IU", "I*"))
     current = table_to_write(table, op, image, event)
-    usual = _USUAL.format(oid=table.oid, me=regclass(table.oid), holds=_holds(table, op, named))
-    upsert, nothing, note, declare = "", "", "", ""
+    # The text of a plain key needs no setting.
+    settings = "" if op == "D" and table.plain_key else _SETTINGS.format(me=regclass(table.oid))
+    usual = _USUAL.format(oid=table.oid, settings=settings, fits=_fits(table, op, named))
+    parts = {
+        "marks": marks(table, op),
+        "length": len(marks(table, op)),
+        "mark": table.mark,
+        "usual": usual,
+        "number": current.ordinary,
+        "op": op,
+        "image": image,
+        "me": regclass(table.oid),
+        "oid": table.oid,
+        # A delete writes a plain key as only its type may be written.
+        "holds": _fits(table, op, named) if op == "D" else _holds(table, op, named),
+    }
+    marked = _MARKED.format(otherwise=current.general, **parts)
+    start = _START.format(quick=current.quick, **parts)
+    updated = marks(table, "I*")
     if op == "U":
-        upsert = _UPSERT.format(both=both, insert=insert, updated=updated, usual=usual, quick=current.ordinary)
-        note = _NOTE_UPDATED.format(image=image)
-        declare = "\n    londiste_after      pg_catalog.text;"
+        marked = textwrap.indent(marked, " " * 4)
+        both, insert = marks(table, "IU"), marks(table, "I")
+        marked = _MARKED_UPDATE.format(both=both, insert=insert, updated=updated, marked=marked, **parts)
     elif op == "I":
-        nothing = _NOTHING_INSERTED.format(updated=updated, image=image)
+        quick = textwrap.indent(current.quick, " " * 4)
+        start = _START_INSERT.format(updated=updated, quick=quick, **parts)
+    declare = ""
     now = f"        execute {careful(table, op)};"
     if table.route is not None and table.route.parks:
-        declare += "\n    londiste_parks      pg_catalog.bool;"
+        declare = "\n    londiste_parks      pg_catalog.bool;"
         now = parking_text.careful(careful(table, op), careful(table, op, parks=True), parking_text.listing(table, op))
     elif table.route is not None and table.route.kind == "expr":
         now = tried(table, now)
     return _ROW_FUNCTION.format(
-        marks=marks(table, op),
-        length=len(marks(table, op)),
-        usual=usual,
-        upsert=upsert,
-        quick=current.ordinary,
-        otherwise=current.general,
+        start=start,
+        marked=marked + current.nested,
         then=current.after,
         unknown=current.unknown,
-        nothing=nothing,
-        holds=_holds(table, op, named),
-        oid=table.oid,
-        op=op,
-        mark=table.mark,
-        me=regclass(table.oid),
         image=image,
         declare=declare,
         queue=quote_literal(table.queue),
         again=_again(table, event),
         careful=now,
         inserts=per_child(table, _INSERT, **event),
-        note=note,
     )
 
 
@@ -206,6 +249,16 @@ def _again(table: CaptureTable, event: dict[str, str]) -> str:
     )
     into = quote_literal(f"insert into {events(table)}_")
     return f"pg_catalog.concat({into}, londiste_table, {quote_literal(select)})"
+
+
+def _fits(table: CaptureTable, op: str, named: tuple[Column, ...]) -> str:
+    """The condition of the ordinary way, which counts on the types of a plain key as well."""
+    if op == "I" or not table.plain_key or (op == "D" and table.deferrable):
+        return _holds(table, op, named)
+    names = quote_array([c.name for c in named])
+    types = ",".join(str(c.type_oid if c in table.key else 0) for c in named)
+    attnums = int2_array(c.attnum for c in named)
+    return f"londiste.columns_fit({regclass(table.oid)}, {names}, {attnums}, '{{{types}}}'::pg_catalog.oid[])"
 
 
 def _holds(table: CaptureTable, op: str, named: tuple[Column, ...]) -> str:

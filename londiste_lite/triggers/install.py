@@ -161,13 +161,15 @@ def install(db: Database, table: CaptureTable, found: Existing, key: Sequence[st
 
 def _comment(table: CaptureTable, key: Sequence[str] | None) -> str:
     """Return what `registered` and the statement `stale` read again."""
-    data = {
+    data: dict[str, object] = {
         "table": [table.name.schema, table.name.name],
         "root": table.oid == table.root_oid,
         "key": None if key is None else list(key),
         "route": _route(table.route),
         "columns": {c.name: c.attnum for c in table.named_columns},
     }
+    if table.plain_key:
+        data["types"] = {c.name: c.type_oid for c in table.key}
     return json.dumps(data)
 
 

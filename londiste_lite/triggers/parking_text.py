@@ -55,7 +55,7 @@ _TRIED = """    begin
         londiste_parks := true;
         londiste_careful := true;
     end;
-    if londiste_table is null then
+    if coalesce(londiste_table, -1) OPERATOR(pg_catalog.<) 0 then
     {lookup}
     end if;"""
 

@@ -35,14 +35,17 @@ class Function:
     body: str
     search_path: str
     """For the route's expression, empty when there is none."""
+    definer: bool = True
+    """Whether it works with the rights of its owner; without is quicker to call."""
 
     @property
     def sql(self) -> str:
         """CREATE OR REPLACE FUNCTION; to be followed by `private`."""
         path = f"\nset search_path = {self.search_path}" if self.search_path else ""
+        security = "definer" if self.definer else "invoker"
         return (
             f"create or replace function londiste.{quote_ident(self.name)}() returns trigger\n"
-            f"language plpgsql security definer{path} as {quote_literal(self.body)}"
+            f"language plpgsql security {security}{path} as {quote_literal(self.body)}"
         )
 
     @property
@@ -79,11 +82,14 @@ class Trigger:
 
 def functions(table: CaptureTable) -> list[Function]:
     """Return the capture functions of one relation."""
-    return [
-        Function(table.function_name(operation), body(table), table.route_path)
-        for operation, body in _BODIES.items()
-        if operation != "truncate" or table.kind != "branch"
-    ]
+    found = []
+    for operation, body in _BODIES.items():
+        if operation != "truncate" or table.kind != "branch":
+            found.append(Function(table.function_name(operation), body(table), table.route_path))
+        if operation != "truncate":
+            opener = function_text.open_function(table, operation[0].upper())
+            found.append(Function(table.function_name(f"{operation}_open"), opener, "", definer=False))
+    return found
 
 
 def triggers(table: CaptureTable) -> list[Trigger]:
@@ -91,7 +97,9 @@ def triggers(table: CaptureTable) -> list[Trigger]:
     found = []
     for operation, letter in (("insert", "I"), ("update", "U"), ("delete", "D")):
         name = table.trigger_name(operation)
-        found.append(Trigger(f"{name}_open", True, operation, "capture_open", f"{letter}{table.mark},"))
+        # The function has the mark too; as an argument `drop` and the statement `stale` find it.
+        opener = table.function_name(f"{operation}_open")
+        found.append(Trigger(f"{name}_open", True, operation, opener, f"{letter}{table.mark},"))
         found.append(Trigger(name, False, operation, table.function_name(operation), ""))
     name = table.trigger_name("truncate")
     if table.kind == "root":

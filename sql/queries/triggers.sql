@@ -41,7 +41,7 @@ select n.nspname::text, c.relname::text
  where c.oid = pg_catalog.pg_partition_root(%(oid)s::pg_catalog.oid)
 
 -- name: columns
-select a.attname::text, a.attnum, r.attnum, a.attnotnull, a.attgenerated::text
+select a.attname::text, a.attnum, r.attnum, a.attnotnull, a.attgenerated::text, a.atttypid::int8
   from pg_catalog.pg_attribute a
   join pg_catalog.pg_attribute r on r.attrelid = %(root)s::pg_catalog.oid and r.attname = a.attname
                                 and r.attnum > 0 and not r.attisdropped
@@ -146,7 +146,8 @@ with former as materialized (select pg_catalog.current_setting('lock_timeout') a
 select f.value from former f where pg_catalog.set_config('lock_timeout', %(value)s, true) is not null
 
 -- name: stale
--- The triggers' argument holds the published table's oid, the comment of the update function the columns it names.
+-- The triggers' argument holds the published table's oid, the comment of the update function the columns it names,
+-- and the types it counts on.
 with member as (
     select t.tgrelid as relid,
            pg_catalog.substring(pg_catalog.encode(t.tgargs, 'escape'), '[.]([0-9]+),') as root,
@@ -167,5 +168,9 @@ select distinct p.made->'table'->>0, p.made->'table'->>1
         or exists (select from pg_catalog.jsonb_each_text(m.made->'columns') c
                     where not exists (select from pg_catalog.pg_attribute a
                                        where a.attrelid = m.relid and a.attname = c.key
-                                         and a.attnum::pg_catalog.text = c.value and not a.attisdropped)))
+                                         and a.attnum::pg_catalog.text = c.value and not a.attisdropped))
+        or exists (select from pg_catalog.jsonb_each_text(m.made->'types') c
+                    where not exists (select from pg_catalog.pg_attribute a
+                                       where a.attrelid = m.relid and a.attname = c.key
+                                         and a.atttypid::pg_catalog.text = c.value and not a.attisdropped)))
  order by 1, 2

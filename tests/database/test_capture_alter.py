@@ -159,7 +159,7 @@ def test_alter_while_the_writer_waits__new_columns_are_logged(s: Sessions, open_
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
-@pytest.mark.parametrize("change", ["add", "drop", "rename", "drop_and_add", "swap_names"])
+@pytest.mark.parametrize("change", ["add", "drop", "rename", "drop_and_add", "swap_names", "retype"])
 def test_alter__after_the_snapshot_of_a_transaction(s: Sessions, level: str, change: str) -> None:
     """Such a transaction sees an old catalog: it must fail to serialize, and never log wrong columns."""
     sql, columns, _ = CHANGES[change]

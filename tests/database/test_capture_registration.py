@@ -178,12 +178,12 @@ def test_drop__leaves_nothing(db: Database) -> None:
     left = (
         "select count(*) from pg_proc where pronamespace = 'londiste'::regnamespace and proname like 'capture\\_{}\\_%'"
     )
-    assert db.run(left.format(1)) == [(4,)]
+    assert db.run(left.format(1)) == [(7,)]
     assert [str(c.relation) for c in captured_relations(db, "second")] == ["public.t"]
     db.script("drop table u")
     drop_capture(db, QUEUE, QualifiedName("public", "u"))
     assert db.run(left.format(1)) == [(0,)]
-    assert db.run(left.format(2)) == [(4,)]
+    assert db.run(left.format(2)) == [(7,)]
 
 
 def test_refresh__of_a_table_that_is_not_captured(db: Database) -> None:

@@ -26,12 +26,14 @@ PLAIN = CaptureTable(
 ROUTED = dataclasses.replace(PLAIN, route=Route("column", "node"), route_columns=(Column("node", 2, 2),))
 MANY = dataclasses.replace(ROUTED, route_many=True)
 LEAF = dataclasses.replace(PLAIN, oid=16390, kind="leaf", relation=QualifiedName("public", "t1"))
-FOLLOWED = [dataclasses.replace(table, current_sequence=True) for table in (PLAIN, ROUTED, MANY, LEAF)]
+INT8, TEXT, NUMERIC = 20, 25, 1700
+NUMBER = dataclasses.replace(PLAIN, key=(Column("id", 1, 1, INT8),))
+WORDS = dataclasses.replace(PLAIN, key=(Column("id", 1, 1, INT8), Column("word", 2, 2, TEXT)))
+MIXED = dataclasses.replace(PLAIN, key=(Column("id", 1, 1, INT8), Column("n", 2, 2, NUMERIC)))
+KINDS = (PLAIN, ROUTED, MANY, LEAF, NUMBER, WORDS, MIXED)
+FOLLOWED = [dataclasses.replace(table, current_sequence=True) for table in KINDS]
 ALL = [
-    PLAIN,
-    ROUTED,
-    MANY,
-    LEAF,
+    *KINDS,
     *FOLLOWED,
     dataclasses.replace(PLAIN, kind="root"),
     dataclasses.replace(LEAF, kind="branch"),
@@ -48,7 +50,7 @@ def _without_quoted(body: str) -> str:
 @pytest.mark.parametrize("table", ALL)
 def test_body__every_function_type_and_operator_is_qualified(table: CaptureTable) -> None:
     keywords = ["array", "row", "coalesce", "select", "in", "exists", "and", "or", "not", "from", "into", "if"]
-    keywords += ["elsif", "when"]
+    keywords += ["elsif", "when", "all"]
     for function in trigger_text.functions(table):
         text = _without_quoted(function.body.replace("#variable_conflict use_column", ""))
         for name in re.findall(r"(?<![\w.])([a-z_]+)\s*\(", text):
@@ -69,8 +71,9 @@ def test_triggers__open_before_and_log_after(table: CaptureTable) -> None:
         assert not logger.before
         assert logger.function == f"capture_3_{table.oid}_{operation}"
         # What the function compares with is what the opener writes.
-        body = {f.name: f.body for f in trigger_text.functions(table)}[logger.function]
-        assert f"'{opener.argument}'" in body
+        bodies = {f.name: f.body for f in trigger_text.functions(table)}
+        assert f"'{opener.argument}'" in bodies[opener.function]
+        assert f"'{opener.argument}'" in bodies[logger.function]
     assert ("_londiste_3_truncate" in found) == (table.kind != "branch")
     assert ("_londiste_3_truncate_open" in found) == (table.kind == "root")
 
@@ -94,15 +97,18 @@ def test_names__fit_into_63_bytes() -> None:
     assert all(len(t.name) <= 63 for t in trigger_text.triggers(table))
 
 
-def test_function__is_private_and_definers() -> None:
+def test_function__is_private_and_definers_where_it_writes() -> None:
     for function in trigger_text.functions(PLAIN):
-        assert "security definer as" in function.sql
+        opener = function.name.endswith("_open")
+        assert f"security {'invoker' if opener else 'definer'} as" in function.sql
         assert function.private == f'revoke all on function londiste."{function.name}"() from public'
 
 
 def test_route_of_an_expression__pins_the_search_path() -> None:
     table = dataclasses.replace(PLAIN, route=Route("expr", "lower(v)"), route_path="pg_catalog, pg_temp")
-    assert all("set search_path = pg_catalog, pg_temp as" in f.sql for f in trigger_text.functions(table))
+    assert all(
+        ("set search_path = pg_catalog, pg_temp as" in f.sql) == f.definer for f in trigger_text.functions(table)
+    )
 
 
 @given(st.lists(NAMES, min_size=1, max_size=5))
@@ -134,4 +140,24 @@ def test_attnums_text__only_where_not_the_first_in_order(nums: tuple[int, ...], 
 
 def test_deferrable_key__delete_looks_at_what_is_left() -> None:
     body = function_text.delete_function(dataclasses.replace(PLAIN, deferrable=True))
-    assert "        and false\n" in body
+    assert " and false\n" in body
+
+
+def test_plain_key__compared_by_its_values_and_written_as_it_is() -> None:
+    def bodies(table: CaptureTable) -> tuple[str, str]:
+        followed = dataclasses.replace(table, current_sequence=True)
+        return function_text.update_function(followed), function_text.delete_function(followed)
+
+    update, delete = bodies(NUMBER)
+    assert 'where londiste_row."id" OPERATOR(pg_catalog.=) all (' in update
+    assert "'{20}'::pg_catalog.oid[]" in update
+    assert "pg_catalog.concat('(', londiste_row.\"id\", ')')" in delete
+    assert "DateStyle" in update
+    assert "DateStyle" not in delete
+    update, delete = bodies(WORDS)
+    assert 'where row(londiste_row."id", londiste_row."word" collate pg_catalog."C") OPERATOR' in update
+    assert 'row(londiste_row."id", londiste_row."word")::pg_catalog.text' in delete
+    for table in (PLAIN, MIXED, dataclasses.replace(NUMBER, route=ROUTED.route, route_columns=ROUTED.route_columns)):
+        update, delete = bodies(table)
+        assert '::pg_catalog.text collate pg_catalog."C" OPERATOR(pg_catalog.=) all (' in update
+    assert "DateStyle" in bodies(MIXED)[1]

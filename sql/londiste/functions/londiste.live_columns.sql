@@ -8,8 +8,8 @@ returns setof record as $$
 --
 --      VOLATILE on purpose: each statement in it takes a new snapshot, so that under READ COMMITTED an ALTER TABLE that
 --      was committed while the caller waited for the table's lock is seen. Under REPEATABLE READ and SERIALIZABLE the
---      snapshot is fixed and may be older than the table: then the list is compared with the row type the server
---      itself uses, and a difference is a serialization failure, which such transactions must be ready to repeat.
+--      snapshot is fixed and may be older than the table: then names and types are compared with the row type the
+--      server itself uses, and a difference is a serialization failure, which such transactions must be ready to repeat.
 --
 -- Parameters:  i_rel - the table
 -- Returns:     attnum, name, whether its value is computed, type; in attnum order, without dropped columns
@@ -29,6 +29,16 @@ begin
          where a.attrelid = i_rel and a.attnum > 0 and not a.attisdropped;
         if known = actual then
             execute format('select array(select json_object_keys(row_to_json(x)) from (select (null::%s).*) x)',
+                           i_rel::regclass)
+               into actual;
+        end if;
+        if known = actual then
+            select array_agg(a.atttypid::text order by a.attnum),
+                   array_agg(format('pg_typeof(x.%I)::oid::text', a.attname) order by a.attnum)
+              into known, actual
+              from pg_attribute a
+             where a.attrelid = i_rel and a.attnum > 0 and not a.attisdropped;
+            execute format('select array[%s] from (select (null::%s).*) x', array_to_string(actual, ', '),
                            i_rel::regclass)
                into actual;
         end if;
