@@ -3,8 +3,8 @@ returns text[] as $$
 -- ----------------------------------------------------------------------
 -- Function: londiste.capture_begin(4)
 --
---      What a capture function does first when anything is out of the ordinary: ends the mark that
---      londiste.capture_open made, finds out whether the statement's own image of its rows can be trusted, and sets
+--      What a capture function does first when anything is out of the ordinary: ends the mark of
+--      the statement, finds out whether the statement's own image of its rows can be trusted, and sets
 --      what the text of values depends on.
 --
 --      `londiste.open` holds a mark per statement under way, and `*<id>,` while a table has rows in the queue that were

@@ -8,11 +8,14 @@ returns trigger as $$
 --      another statement (of a user's trigger, of a function called in the statement, of the same MERGE or WITH)
 --      logged rows of the table meanwhile. A setting, because it goes back with savepoints and costs 1 us.
 --
+--      For TRUNCATE, and for triggers that an earlier version made; each table has functions of its own for statements
+--      on rows, which have the mark as a literal.
+--
 -- Parameters:  TG_ARGV[0] - the mark: operation letter, queue, table, for example `U3.16384,`
 -- Returns:     null
 -- Raises:      nothing
 -- Locks taken: none
--- Called by:   trigger _londiste_<queue>_<operation>_open
+-- Called by:   trigger _londiste_<queue>_truncate_open
 -- ----------------------------------------------------------------------
 declare
     unused  pg_catalog.text;

@@ -15,7 +15,8 @@ returns setof record as $$
 -- Returns:     attnum, name, whether its value is computed, type; in attnum order, without dropped columns
 -- Raises:      40001 - the table was altered after this transaction's snapshot
 -- Locks taken: none; the caller holds one on the table
--- Called by:   londiste.columns_of, londiste.attnums_of, londiste.columns_hold, londiste.plain_text
+-- Called by:   londiste.columns_of, londiste.attnums_of, londiste.columns_hold, londiste.columns_fit,
+--              londiste.text_settings
 -- ----------------------------------------------------------------------
 declare
     known   text[];
