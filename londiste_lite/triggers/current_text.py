@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from londiste_lite.triggers import parking_text
 from londiste_lite.triggers.capture_table import CaptureTable
 from londiste_lite.triggers.careful_text import tried
-from londiste_lite.triggers.event_text import pair, per_child, routed, row_of, same_pair
+from londiste_lite.triggers.event_text import CHILD_TABLES, pair, per_child, routed, row_of, same_pair
 
 # The number of the current event table, null or -1 where one has to ask; see londiste.note_current_table.
 _CURRENT = "coalesce(pg_catalog.pg_sequence_last_value('londiste.event_{queue_id}_current'::pg_catalog.regclass), -1)"
@@ -36,7 +36,10 @@ _TRY_ONE = """{inserts}
     end if;
 """
 
-_TRY_NESTED = """        if londiste_saved is null and londiste_table OPERATOR(pg_catalog.>=) 0 then
+# Only where one of the tries is made, for FOUND may speak of an earlier query.
+_TRY_NESTED = """        if londiste_saved is null and londiste_table OPERATOR(pg_catalog.>=) 0
+            and londiste_table OPERATOR(pg_catalog.<) {children}
+        then
 {inserts}
             end if;
             if found then
@@ -115,7 +118,7 @@ def table_to_write(table: CaptureTable, op: str, image: str, event: dict[str, st
     if op == "U":
         tries = per_child(table, _INSERT_ONE, same=same_pair(table, "londiste_old"), **event)
         quick = _TRY_ONE.format(inserts=tries)
-        nested = _TRY_NESTED.format(inserts=textwrap.indent(tries, " " * 8))
+        nested = _TRY_NESTED.format(children=CHILD_TABLES, inserts=textwrap.indent(tries, " " * 8))
         after = _LOOK_AT_ALL.format(compare=_compare(table), image=image) + "\n"
     else:
         quick = _QUICK.format(inserts=per_child(table, _QUICK_INSERT, **event))

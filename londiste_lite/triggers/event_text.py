@@ -72,8 +72,11 @@ def key_text(table: CaptureTable) -> str:
 
 
 def same_pair(table: CaptureTable, image: str) -> str:
-    """Return the condition that key and target of `londiste_row` are those of each row of another image."""
-    if table.route is None and table.plain_key:
+    """Return the condition that key and target of `londiste_row` are those of the only row of another image.
+
+    Of each row, which is the same as long as the key is unique, and quicker to see.
+    """
+    if table.route is None and table.plain_key and not table.deferrable:
         mine = [
             f"londiste_row.{quote_ident(c.name)}" + (' collate pg_catalog."C"' if c.type_oid in TEXT_TYPES else "")
             for c in table.key
@@ -87,7 +90,10 @@ def same_pair(table: CaptureTable, image: str) -> str:
             # One column's text without the parentheses of a row is quicker to make.
             one = f"pg_catalog.concat({one.removeprefix('row(')}"
         one = theirs = f'{one}::pg_catalog.text collate pg_catalog."C"'
-    return f"{one} OPERATOR(pg_catalog.=) all (\n                    select {theirs} from {routed(table, image)})"
+    found = f"\n                    select {theirs} from {routed(table, image)}"
+    if table.deferrable:
+        return f"array[{one}] OPERATOR(pg_catalog.=) array({found} limit 2)"
+    return f"{one} OPERATOR(pg_catalog.=) all ({found})"
 
 
 def events(table: CaptureTable) -> str:

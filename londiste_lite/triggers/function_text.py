@@ -206,7 +206,7 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         "image": image,
         "me": regclass(table.oid),
         "oid": table.oid,
-        # A delete writes a plain key as only its type may be written.
+        # A delete writes a plain key as only its type may be written, and takes all rows of a key along.
         "holds": _fits(table, op, named) if op == "D" else _holds(table, op, named),
     }
     marked = _MARKED.format(otherwise=current.general, **parts)
@@ -252,13 +252,18 @@ def _again(table: CaptureTable, event: dict[str, str]) -> str:
 
 
 def _fits(table: CaptureTable, op: str, named: tuple[Column, ...]) -> str:
-    """The condition of the ordinary way, which counts on the types of a plain key as well."""
-    if op == "I" or not table.plain_key or (op == "D" and table.deferrable):
+    """The condition of the ordinary way, which counts on a key that is there once, and on the types of a plain one."""
+    if op == "I" or (op == "D" and table.deferrable):
         return _holds(table, op, named)
+    key = int2_array(c.attnum for c in table.key)
+    # Where a deferrable key was known, an UPDATE makes sure by itself.
+    once = "" if table.deferrable else f" and londiste.key_is_unique({regclass(table.oid)}, {key})"
+    if not table.plain_key:
+        return _holds(table, op, named) + once
     names = quote_array([c.name for c in named])
     types = ",".join(str(c.type_oid if c in table.key else 0) for c in named)
     attnums = int2_array(c.attnum for c in named)
-    return f"londiste.columns_fit({regclass(table.oid)}, {names}, {attnums}, '{{{types}}}'::pg_catalog.oid[])"
+    return f"londiste.columns_fit({regclass(table.oid)}, {names}, {attnums}, '{{{types}}}'::pg_catalog.oid[]){once}"
 
 
 def _holds(table: CaptureTable, op: str, named: tuple[Column, ...]) -> str:

@@ -10,7 +10,7 @@ grant usage on sequence londiste.provider_table_nr_seq, londiste.provider_seq_nr
 grant execute on function
     londiste.capture_open, londiste.capture_begin, londiste.capture_end, londiste.plain_text, londiste.text_needs,
     londiste.text_settings, londiste.columns_of, londiste.columns_hold, londiste.columns_fit, londiste.attnums_of,
-    londiste.live_columns, londiste.role_is_origin,
+    londiste.live_columns, londiste.key_is_unique, londiste.live_unique_index, londiste.role_is_origin,
     londiste.follow_current_table, londiste.equality_of, londiste.current_rows_sql, londiste.rows_now_sql,
     londiste.list_unrouted_sql, londiste.index_targets, pgq.insert_event(text, text, text, text, text, text, text)
     to londiste_capture;
