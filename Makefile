@@ -49,7 +49,8 @@ FIGURES = build/figures
 bench: $(STAMP)
 	mkdir -p $(FIGURES)
 	$(BIN)/python benchmarks/catch_up.py --json $(FIGURES)/catch_up.json
-	$(BIN)/python benchmarks/catch_up.py --per-transaction 1000,1 --rows 50000 --cases insert,update,delete --json $(FIGURES)/transactions.json
+	$(BIN)/python benchmarks/catch_up.py --per-transaction 1000 --json $(FIGURES)/transactions.json
+	$(BIN)/python benchmarks/catch_up.py --per-transaction 1 --rows 50000 --cases insert,update,delete --json $(FIGURES)/single_rows.json
 	$(BIN)/python benchmarks/catch_up.py --peers londiste3,pglogical --rows 200000 --cases insert,update,delete --json $(FIGURES)/catch_up_15.json
 	$(BIN)/python benchmarks/capture_cost.py --json $(FIGURES)/capture.json
 	$(BIN)/python benchmarks/capture_cost.py --version 15 --json $(FIGURES)/capture_15.json
