@@ -16,9 +16,9 @@ class ReplaySettings:
 
     `apply` is `bulk` or `ordered`, `on_error` is `stop` or `park`; `max_batch_rows` bounds how many events are merged
     into one batch; `parallel_copies` how many tables are copied at once, each by up to `copy_jobs` jobs, in ranges of
-    about `copy_range_bytes` when it is larger than that; a batch of up to `few_events` is read as rows instead of
-    streamed, and of one with `sampled_events` or more a sample is looked at before they are counted. `park_events` and
-    `park_seconds` say how far behind the subscriber may be before it is parked, None for ever.
+    up to about `copy_range_bytes` when it is larger than `copy_whole_bytes`; a batch of up to `few_events` is read as
+    rows instead of streamed, and of one with `sampled_events` or more a sample is looked at before they are counted.
+    `park_events` and `park_seconds` say how far behind the subscriber may be before it is parked, None for ever.
     """
 
     provider_dsn: str
@@ -34,6 +34,7 @@ class ReplaySettings:
     on_error: str = "stop"
     parallel_copies: int = 2
     copy_jobs: int = 2
+    copy_whole_bytes: int = 8 << 20
     copy_range_bytes: int = 32 << 20
     max_batch_rows: int = 500_000
     few_events: int = 200

@@ -133,7 +133,7 @@ class TableLoad:
             total = sum(piece.all_bytes for piece in moment.pieces)
             self._tracker.begin(plan.estimated_rows(moment.pieces), total)
             crash_points.reached("copy-started")
-            big = total > self._settings.copy_range_bytes
+            big = total > self._settings.copy_whole_bytes
             job = self._begin(moment, total) if big else None
             if job is None:
                 if big:  # so that `status` can tell how far it is
@@ -161,7 +161,7 @@ class TableLoad:
             self._source,
             self._wanted.key or self._source.primary_key,
             moment.pieces,
-            self._settings.copy_range_bytes,
+            self._range_bytes(total),
         )
         staging = None if empty else beside.staging_name(self.table)
         rows = plan.estimated_rows(moment.pieces)
@@ -178,6 +178,12 @@ class TableLoad:
             return None
         crash_points.reached("copy-begun")
         return job
+
+    def _range_bytes(self, total: int) -> int:
+        """Return how large the ranges of a table are to be: one for each job, as long as that is worth a connection."""
+        settings = self._settings
+        share = max(total // settings.copy_jobs, settings.copy_whole_bytes // 2)
+        return min(share, settings.copy_range_bytes)
 
     def _at_once(self, moment: _Moment) -> Loaded:
         """Copy the table in one transaction."""

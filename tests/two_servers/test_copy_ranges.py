@@ -49,7 +49,7 @@ def fill(pair: Pair, rows: int = 20_000) -> None:
 
 
 def small_ranges(pair: Pair, size: int = 100_000) -> None:
-    pair.settings = replace(pair.settings, copy_range_bytes=size)
+    pair.settings = replace(pair.settings, copy_whole_bytes=size, copy_range_bytes=size)
 
 
 def left_behind(pair: Pair) -> list[tuple[object, ...]]:
@@ -85,6 +85,22 @@ def test_ranges__into_an_empty_table_and_into_one_in_use(pair: Pair, jobs: int) 
     assert pair.subscriber.run(FINGERPRINT) == before
     assert left_behind(pair) == []
     pair.logged('made index "Both!"')
+
+
+@pytest.mark.parametrize(("jobs", "ranges"), [(1, 1), (2, 2), (3, 2)])
+def test_ranges__of_some_megabytes_are_one_for_each_job(pair: Pair, jobs: int, ranges: int) -> None:
+    """Of 11 MB, as long as each has 4; the indexes come after the rows."""
+    pair.setup_table(ENTRY, "entry")
+    pair.subscriber.script("create index entry_price on entry (price)")
+    pair.provider.script("insert into entry select n, repeat(md5(n::text), 32), n from generate_series(1, 10000) n")
+    pair.start_process(crash_at="copy-begun", copy_jobs=jobs).died()
+    found = "select count(*), sum(bytes) between 10000000 and 12000000, max(bytes) < 12000000 from londiste.copy_range"
+    assert pair.subscriber.run(found) == [(ranges, True, True)]
+    assert pair.subscriber.run("select index_name from londiste.subscriber_pending_indexes") == [("entry_price",)]
+    pair.start_process()
+    pair.wait()
+    pair.assert_equal("entry")
+    assert left_behind(pair) == []
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["empty", "in use"])

@@ -109,7 +109,7 @@ def test_route__lookup_that_names_the_table_in_a_copy_of_partitions_in_ranges(no
     route = GivenRoute(Route("expr", "(select p.node from public.place p where p.a = t.a)", parks))
     succeed(registration.publish(nodes.provider, QUEUE, ["t"], key=None, route=route, lock_timeout=10))
     nodes.subscribe("1", ddl, "t")
-    nodes.settings["1"] = replace(nodes.settings["1"], copy_range_bytes=32768)
+    nodes.settings["1"] = replace(nodes.settings["1"], copy_whole_bytes=32768, copy_range_bytes=32768)
     nodes.replay("1")
     assert nodes.keys("1") == list(range(2, 4001, 2))
 
