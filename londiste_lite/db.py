@@ -51,6 +51,8 @@ PINNED = {
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "row_security": "off",
+    # Compiling a statement takes seconds where tables were never analyzed, and is done anew for each batch.
+    "jit": "off",
     # The server, too, finds out that the other end is gone, or its session would keep locks for hours.
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",

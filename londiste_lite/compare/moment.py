@@ -65,10 +65,9 @@ class Sides:
     def __enter__(self) -> Sides:
         self._forget = self._stop.on_stop_at_once(self.cancel)
         try:
-            tuned = {"jit": "off"}
-            self.provider = self._connect(self.settings.provider_dsn, tuned)
+            self.provider = self._connect(self.settings.provider_dsn)
             self._maker = self._connect(self.settings.provider_dsn)
-            self.subscriber = self._connect(self.settings.subscriber_dsn, tuned)
+            self.subscriber = self._connect(self.settings.subscriber_dsn)
             self.control = self._connect(self.settings.subscriber_dsn)
             same_database(self.provider, self.subscriber)
             self.queue: Queue = event_queue.find_queue(self.provider, self.settings.queue)
@@ -83,8 +82,8 @@ class Sides:
             db.close()
         self._open = []
 
-    def _connect(self, dsn: str, tuned: dict[str, str] | None = None) -> Database:
-        db = look_after(connect(dsn, job=self.settings.job, role="compare", settings=tuned))
+    def _connect(self, dsn: str) -> Database:
+        db = look_after(connect(dsn, job=self.settings.job, role="compare"))
         self._open.append(db)
         return db
 

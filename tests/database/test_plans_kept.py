@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+
+import psycopg2
+import pytest
 
 from londiste_lite import structure
 from londiste_lite.db import Database
 from londiste_lite.names import QualifiedName
+from tests.conftest import need
+from tests.fixtures.servers import ServerPool
 
 NAME = QualifiedName("public", "entry")
 
@@ -42,3 +48,20 @@ def test_plans__outlive_a_transaction_that_is_rolled_back(subscriber_db: Databas
         raise ZeroDivisionError
     assert structure.find_table(db, NAME) is not None
     assert planned(db) == {"structure.tables", "structure.columns"}
+
+
+def test_plans__are_not_compiled(pool: ServerPool, new_database: Callable[..., str], open_connection: Callable) -> None:
+    """Whatever the database says: on a server with LLVM that took seconds for a batch of tables never analyzed."""
+    server = need(pool, 15)  # the embedded servers are built without it
+    dsn = new_database(server)
+    name = open_connection(dsn).dbname
+    open_connection(dsn).script(f'alter database "{name}" set jit_above_cost = 0; alter database "{name}" set jit = on')
+    plan = "explain (analyze) select count(*) from pg_catalog.pg_class"
+    ours = "\n".join(row[0] for row in open_connection(dsn).run(plan))
+    with contextlib.closing(psycopg2.connect(dsn)) as others, others.cursor() as cursor:
+        cursor.execute("select pg_catalog.pg_jit_available()")
+        if cursor.fetchone() != (True,):
+            pytest.skip("this server does not compile plans")
+        cursor.execute(plan)
+        assert "JIT" in "\n".join(row[0] for row in cursor.fetchall())
+    assert "JIT" not in ours
