@@ -42,13 +42,15 @@ where s.schemaname = %(schema)s
 -- binary form says nothing of the server it comes from. An array sends the number of its elements' type, which is not
 -- `fixed` for a domain.
 with recursive column_type as (
-    select a.attrelid as relation, a.attname::text as name, a.atttypid as oid, a.atttypid as type, false as nested, true as fixed
+    select a.attrelid as relation, a.attname::text as name, a.atttypid as oid, a.atttypid as type, false as nested,
+           true as fixed
       from pg_catalog.pg_attribute a
      where a.attrelid = any (%(oids)s::pg_catalog.oid[])
        and a.attnum > 0
        and not a.attisdropped
      union all
-    select c.relation, c.name, c.oid, case when t.typtype = 'd' then t.typbasetype else t.typelem end, c.nested or t.typtype <> 'd',
+    select c.relation, c.name, c.oid, case when t.typtype = 'd' then t.typbasetype else t.typelem end,
+           c.nested or t.typtype <> 'd',
            c.fixed and (t.typtype <> 'd' or not c.nested)
       from column_type c
            join pg_catalog.pg_type t on t.oid = c.type

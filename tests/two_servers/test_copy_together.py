@@ -19,7 +19,7 @@ from londiste_lite.routing import Route
 from londiste_lite.stop_flag import StopFlag
 from londiste_lite.subscribed import Subscribed
 from londiste_lite.table_state import TableState
-from londiste_lite.tablecopy import together, worker
+from londiste_lite.tablecopy import coordinator, together, worker
 from londiste_lite.tablecopy.connections import Connections
 from londiste_lite.tablecopy.together import LoadTogether
 from londiste_lite.tablecopy.worker import CopyWorker
@@ -124,6 +124,24 @@ def test_together__one_that_needs_its_own_way_does_not_hold_up_the_others(
     pair.assert_equal(*NAMES)
     if what == "unindexed":
         assert pair.subscriber.run("select to_regclass('public.two_price') is not null") == [(True,)]
+
+
+def test_together__one_that_is_refused_is_not_tried_with_others_again(pair: Pair) -> None:
+    """With one slot, where the same tables would be the next group."""
+    small(pair, *NAMES)
+    pair.subscriber.script("alter table two add constraint few check (id < 50)")
+    pair.start(parallel_copies=1)
+    others = [name for name in NAMES if name != "two"]
+    pair.until(lambda: all(pair.table(name).state is TableState.OK for name in others), "the others' copies")
+    assert went_together(pair) == {}
+
+
+def test_together__no_more_than_are_worth_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinator, "MOST_TABLES", 2)
+    small(pair, *NAMES)
+    pair.start(parallel_copies=1)
+    pair.wait()
+    assert went_together(pair) == dict.fromkeys(NAMES, 2)
 
 
 def test_together__rows_that_are_to_be_kept_stay(pair: Pair) -> None:
