@@ -18,7 +18,6 @@ from londiste_lite.errors import (
     ConfigError,
     ConnectionLost,
     LondisteError,
-    RegistrationChanged,
     ReplayError,
     SchemaDrift,
 )
@@ -30,10 +29,11 @@ from londiste_lite.replay import position
 from londiste_lite.replay.arrival import arrive
 from londiste_lite.replay.batch import BatchRunner, Window
 from londiste_lite.replay.held import HeldTables
+from londiste_lite.replay.joining import Joining
 from londiste_lite.replay.look import Ahead, Look
 from londiste_lite.replay.observer import Nobody, ReplayObserver
 from londiste_lite.replay.settings import ReplaySettings, open_provider, open_subscriber, same_database
-from londiste_lite.replay.window import MOST_TICKS, SMALL_GAP, RowLimit, choose_end, end_at_script, scripts_coming
+from londiste_lite.replay.window import MOST_TICKS, RowLimit, choose_end, end_at_script, scripts_coming
 from londiste_lite.sequences import SequenceSync
 from londiste_lite.snapshots import Snapshot
 from londiste_lite.stop_flag import StopFlag
@@ -173,6 +173,8 @@ class Session:
             lock_timeout=settings.lock_timeout,
             give_way=self._keys.give_way,
         )
+        sides = (self.provider, self._queue, self._runner)
+        self._joining = Joining(settings, *sides, self._copies, self._held)
         self._opened = time.monotonic()
         log.info('replaying queue "%s" from tick %d', self._queue.name, self._at.id)
 
@@ -312,12 +314,10 @@ class Session:
         # A script ends the copies that are under way.
         may_start = not scripts_coming(self._at, ahead.ticks, ahead.scripts or ())
         ready = self._copies.turn(tables, self._at, asked=here.copies_asked, may_start=may_start)
-        joining = [table for table in ready if self._held.due(table, self._at)]
-        for group in self._copies.together(joining):
-            self._join(group)
-        if joining:
+        joined = self._joining.turn(ready, self._at)
+        if joined:
             tables = self._tables()
-        self._keys.turn(self._tables, joined=bool(joining))
+        self._keys.turn(self._tables, joined=joined)
         ticks = ahead.ticks
         met_at = self._meeting(here.meeting)
         if met_at == self._at.id:
@@ -329,7 +329,7 @@ class Session:
         if end is None:
             self._sync_sequences(here.sequences)
             self._finish()
-            return bool(joining)
+            return joined
         ran = ahead.scripts
         if ran is None:
             low, high = Snapshot.parse(self._at.snapshot).xmin, Snapshot.parse(end.snapshot).xmax
@@ -420,47 +420,6 @@ class Session:
                 time.monotonic() - begun,
             )
         self._at = end
-
-    def _join(self, tables: Sequence[Subscribed]) -> None:
-        """Bring tables from their copies' snapshot to the replay's position, in one transaction, and take them over."""
-        assert self._copies is not None
-        snapshot = tables[0].snapshot
-        assert snapshot is not None
-        copied, here = Snapshot.parse(snapshot), Snapshot.parse(self._at.snapshot)
-        if self._distance(copied) > 2 * SMALL_GAP:
-            self._copies.catch_up(tables)
-            return
-        # What the copies hold beyond the replay's position must not be applied a second time.
-        ahead = None if here.covers(copied) else snapshot
-
-        def finish(counts: dict[TableName, RowCounts]) -> None:
-            moved = subscribed.set_states(self.subscriber, self._queue.name, tables, TableState.OK, ahead)
-            gone = [table.table for table in tables if table.table not in moved]
-            if gone:
-                raise RegistrationChanged(f'"{gone[0]}" does not join: its registration changed')
-            subscribed.count_rows(self.subscriber, self._queue.name, counts)
-
-        claim = self._settings.copy_consumer if self._settings.may_be_parked else None
-        window = Window(snapshot, self._at.snapshot, tables, {}, claim=claim)
-        try:
-            self._runner.run(window, finish, "join")
-        except RegistrationChanged as reason:
-            log.info("%s", reason.message)
-            return
-        except ReplayError as error:
-            # The others join with the next turn.
-            self._held.hold(error, tables, self._at)
-            return
-        for table in tables:
-            log.info("%s is in sync", table.table)
-
-    def _distance(self, copied: Snapshot) -> int:
-        """About how many events lie between a copy's snapshot and the replay's position; 0 when it is ahead."""
-        held = event_queue.position(self.provider, self._queue.name, self._settings.copy_consumer)
-        if held is None:
-            return 0
-        tick = event_queue.first_tick_covering(self.provider, self._queue, held, copied)
-        return 0 if tick is None or tick.id >= self._at.id else self._at.event_seq - tick.event_seq
 
     def _sync_sequences(self, names: Sequence[SequenceName]) -> None:
         if self._sequences.look(names):

@@ -8,8 +8,6 @@ the ranges that are left by the new one: a row that is there already is then as 
 from __future__ import annotations
 
 import logging
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -28,7 +26,7 @@ from londiste_lite.snapshots import Snapshot
 from londiste_lite.structure import Table
 from londiste_lite.subscribed import RowCounts, Subscribed
 from londiste_lite.table_state import TableState
-from londiste_lite.tablecopy import beside, plan, stream
+from londiste_lite.tablecopy import beside, index_jobs, plan, stream
 from londiste_lite.tablecopy.connections import Sides
 from londiste_lite.tablecopy.plan import Piece
 from londiste_lite.tablecopy.ranged import RangeJobs, RangeLoad
@@ -383,43 +381,18 @@ class TableLoad:
         return Loaded(job.rows, snapshot)
 
     def _make_indexes(self) -> None:
-        """Make the dropped indexes again, several at once; one that cannot be made is noted and stops nothing."""
-        left = deque(dropped_indexes.pending(self._subscriber, {self._target.name}))
-        if not left:
+        """Make the dropped indexes again."""
+        pending = dropped_indexes.pending(self._subscriber, {self._target.name})
+        if not pending:
             return
         self._tracker.phase("indexes")
-        failures: list[BaseException] = []
-
-        def work(db: Database) -> None:
-            while not failures and not self._cancelled():
-                try:
-                    one = left.popleft()
-                except IndexError:
-                    return
-                dropped_indexes.restore(db, one, self._settings.lock_timeout)
-                crash_points.reached("copy-index-made")
-
-        def other() -> None:
-            try:
-                with self._borrow() as sides:
-                    work(sides.subscriber)
-            except BaseException as error:
-                failures.append(error)
-
-        threads = [
-            threading.Thread(target=other, name=f"copy {self.table} index", daemon=True)
-            for _ in range(min(self._settings.copy_jobs, len(left)) - 1)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            work(self._subscriber)
-        except BaseException as error:
-            failures.append(error)
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise failures[0]
+        index_jobs.make_again(
+            *(self._subscriber, self.table, pending),
+            jobs=self._settings.copy_jobs,
+            lock_timeout=self._settings.lock_timeout,
+            borrow=self._borrow,
+            cancelled=self._cancelled,
+        )
         if self._cancelled():
             raise StopRequested(f'the copy of "{self.table}" was given up')
 

@@ -53,7 +53,7 @@ def test_states__of_another_copy_are_never_overwritten(
 
         stale = replace(move(pair, TableState.CATCHING_UP, "1:1:"), snapshot=early)
         now = pair.table("entry")
-        session._join([stale])
+        session._joining.join([stale], session._at)
         assert "does not join" in caplog.text
 
         connections = Connections(pair.settings)
