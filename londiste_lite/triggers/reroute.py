@@ -37,6 +37,12 @@ select pg_catalog.now(), londiste_event.type, londiste_event.data, {table}, lond
  where londiste_before.londiste_was OPERATOR(pg_catalog.<>) londiste_after.londiste_is"""
 
 _EVERY_NODE = "array[null]::pg_catalog.text[]"
+# Who has a row whose former route nobody knows: everybody, when one asks who must lose it, and nobody, when every node
+# is to have it.
+_NOBODY_KNOWS = (
+    "case when pg_catalog.array_position({now}, null) is null"
+    " then array[null]::pg_catalog.text[] else '{{}}'::pg_catalog.text[] end"
+)
 
 
 def _targets(table: CaptureTable, route: Route | None, many: bool) -> str:
@@ -70,7 +76,7 @@ def reroute(db: Database, table: CaptureTable, before: Route | None, before_many
         log.info("the former route of %s cannot be worked out any more (%s)", table.name, error.message)
     try:
         with db.savepoint("londiste_reroute"):
-            return _write(db, table, _EVERY_NODE, now)
+            return _write(db, table, _NOBODY_KNOWS.format(now=now), now)
     except DatabaseError as error:
         if isinstance(error, ConnectionLost | QueryCanceled) or not _about_a_value(error):
             raise

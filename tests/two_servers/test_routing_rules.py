@@ -115,12 +115,23 @@ def write_more(pair: Pair):  # type: ignore[no-untyped-def]
 def test_new_rule__where_the_former_one_cannot_be_worked_out_any_more(nodes: Nodes) -> None:
     nodes.provider.script("create table place (a text primary key, node text); insert into place values ('x', '1')")
     nodes.table(DDL, "t", Route("expr", "(select p.node from public.place p where p.a = t.a)"))
-    nodes.provider.script("insert into t values (1, 'x', '2'), (2, 'y', '1'), (3, 'x', '1')")
+    nodes.provider.script("insert into t values (1, 'x', '2'), (2, 'y', '1'), (3, 'x', '1'), (4, 'x', null)")
     nodes.replay()
     nodes.provider.script("drop table place")
-    assert reroute(nodes, Route("column", "b")) == 6
+    assert reroute(nodes, Route("column", "b")) == 7
     nodes.replay()
     nodes.assert_routed(BY_B)
+
+
+def test_no_route_any_more__where_the_former_one_cannot_be_worked_out(nodes: Nodes) -> None:
+    nodes.provider.script("create table place (a text primary key, node text); insert into place values ('x', '1')")
+    nodes.table(DDL, "t", Route("expr", "(select p.node from public.place p where p.a = t.a)"))
+    nodes.provider.script("insert into t values (1, 'x', '2'), (2, 'y', '1')")
+    nodes.replay()
+    nodes.provider.script("drop table place")
+    assert reroute(nodes, None) == 2
+    nodes.replay()
+    nodes.assert_routed("true")
 
 
 def test_rule__that_fails_for_a_row_names_table_route_and_remedy(nodes: Nodes) -> None:
