@@ -1,4 +1,4 @@
-"""Who reads a queue: the subscribers as they name themselves on the provider, nodes that nobody is called, parking.
+"""Who reads a queue: the subscribers as they name themselves on the provider, nodes that no subscriber has, parking.
 
 A subscriber that is registered keeps the queue from forgetting what it has not read. One that said how far it may be
 behind is *parked* when it is further: its claim is released. `replay.arrival` takes it back.
@@ -82,7 +82,7 @@ def announce(
 
 
 def forget(provider: Database, queue: str, consumer: str) -> None:
-    """Forget a subscriber that ends its registration; its node is then one that nobody is called."""
+    """Forget a subscriber that ends its registration; its node is then one that no subscriber has."""
     provider.rows("claims.forget", queue=queue, consumer=consumer)
 
 

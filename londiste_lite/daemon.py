@@ -159,10 +159,14 @@ def run_supervised(work: Callable[[], None], stop: StopFlag) -> None:
 def signal_owner(path: Path | None, number: signal.Signals, meaning: str) -> str:
     """Send a signal to the process that holds the pidfile and return a sentence about it; nothing running is no error.
 
-    Only a process that holds the file's lock is signalled, so that a stale number never hits a stranger.
+    Raises LondisteError without a pidfile, and for another user's process. Only a process that holds the file's lock is
+    signalled, so that a stale number never hits a stranger.
     """
     if path is None:
-        return "no pidfile is configured, so nothing can be signalled"
+        raise LondisteError(
+            "no pidfile is configured, so nothing can be signalled",
+            hint="Name a pidfile in the INI, and start the process anew; or signal it by its number.",
+        )
     pid = pidfile.owner(path)
     if pid is None:
         return f"nothing is running: no process holds {path}" + (", which is stale" if path.exists() else "")

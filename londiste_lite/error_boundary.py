@@ -48,6 +48,9 @@ def report(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, DifferencesFound):
         _say(error.message)
+        if error.hint:
+            with contextlib.suppress(OSError, ValueError):
+                output.hint(error.hint)
         return DIFFERENT
     if isinstance(error, LondisteError):
         _show(error)

@@ -46,6 +46,11 @@ def try_ticker(db: Database) -> bool:
     return bool(db.value("ticker.try_lock", **{"class": TICKER_CLASS, "number": 0}))
 
 
+def end_ticker(db: Database) -> None:
+    """Give the lock of `try_ticker` back."""
+    db.rows("ticker.unlock", **{"class": TICKER_CLASS, "number": 0})
+
+
 def ticker_holder(db: Database) -> Holder | None:
     """Return who ticks this database, None when nobody of ours does."""
     return _holder(db, TICKER_CLASS, 0)

@@ -61,7 +61,7 @@ OPTIONS: tuple[Option, ...] = (
         sections=BOTH,
         kind="name",
         sample="replica",
-        help="Name of this process in logs and on the server; also the consumer's name. Default: the section's name.",
+        help="Name of this process in logs and on the server, and of its consumer. Default: the section's name.",
     ),
     Option(
         name="provider_db",
@@ -126,7 +126,7 @@ OPTIONS: tuple[Option, ...] = (
         default="3",
         low=0,
         high=1000,
-        help="How many rotated log files are kept.",
+        help="How many rotated log files are kept, one at least.",
     ),
     Option(
         name="use_skylog",
@@ -143,7 +143,7 @@ OPTIONS: tuple[Option, ...] = (
         low=0.1,
         high=3600,
         lift=True,
-        help="Longest sleep in seconds when there is nothing to do; notifications wake the process earlier.",
+        help="Longest pause in seconds of relay, pull and consumers in Python; replay and ticker look more often.",
     ),
     Option(
         name="connection_lifetime",
@@ -234,7 +234,7 @@ OPTIONS: tuple[Option, ...] = (
         sections=(LONDISTE,),
         kind="backlog",
         sample="24h",
-        help="Backlog at which a node that is away is parked: events (5000000) or time (90m, 24h, 7d). Default: never.",
+        help="Backlog at which this subscriber is parked: events (5000000) or time (90m, 24h, 7d). Default: never.",
     ),
     Option(
         name="metrics_port",
@@ -253,7 +253,7 @@ OPTIONS: tuple[Option, ...] = (
         default="300",
         low=1,
         high=_DAY,
-        help="Seconds between two rounds of queue maintenance (table rotation, retry events).",
+        help="Seconds between two rounds of queue maintenance (table rotation, vacuum).",
     ),
     Option(
         name="maint_delay_min",
@@ -270,10 +270,10 @@ OPTIONS: tuple[Option, ...] = (
         name="queue_refresh_period",
         sections=(QUEUE,),
         kind="seconds",
-        default="30",
+        default="1",
         low=0.1,
         high=_DAY,
-        help="Seconds between two looks at the list of queues.",
+        help="Seconds between two looks at the list of queues; more than 1 counts as 1.",
     ),
     Option(
         name="ticker_log_delay",
@@ -345,7 +345,7 @@ OPTIONS: tuple[Option, ...] = (
         sections=LINKS,
         kind="name",
         sample="push_7",
-        help="Name of the consumer, different for each source. Default: job_name, with _NAME in [relay:NAME].",
+        help="Name of the consumer, different for each source. Default: job_name; one of [DEFAULT] gets _NAME.",
     ),
     Option(
         name="max_batch_rows",
@@ -363,7 +363,7 @@ OPTIONS: tuple[Option, ...] = (
         for section, name, reason in (
             (LONDISTE, "mirror_queue", "queues are not mirrored"),
             (LONDISTE, "method", "changes are always applied directly"),
-            (LONDISTE, "fake", "there is no trial mode; `provider install --print` shows what would be done"),
+            (LONDISTE, "fake", "say --dry-run instead, or `provider install --print`"),
             (LONDISTE, "file_dst", "changes are always applied directly"),
             (LONDISTE, "file_src", "changes are always applied directly"),
             (LONDISTE, "maint_delay", "queue maintenance is set in the [pgqadm] section"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from londiste_lite import lock_wait, script_text, subscribed
 from londiste_lite.db import Database
-from londiste_lite.errors import DatabaseError, ReplayError, UsageError
+from londiste_lite.errors import DatabaseError, LondisteError, ReplayError, UsageError
 from londiste_lite.names import TableName
 from londiste_lite.script_text import Statement
 
@@ -112,7 +112,10 @@ def _run(db: Database, name: str, found: list[Statement], event_id: int | None =
 
 
 def given(files: Sequence[Path], sql: str | None) -> list[tuple[str, str]]:
-    """Return names and texts of the scripts that a user names, all checked. Raises UsageError."""
+    """Return names and texts of the scripts that a user names, all checked.
+
+    Raises UsageError when neither a file nor a text is given or both are, LondisteError for a file that cannot be read.
+    """
     if bool(files) == (sql is not None):
         raise UsageError("name script files, or give the script with --sql")
     found: list[tuple[str, str]] = [] if sql is None else [("--sql", sql)]
@@ -120,7 +123,8 @@ def given(files: Sequence[Path], sql: str | None) -> list[tuple[str, str]]:
         try:
             found.append((path.name, path.read_text(encoding="utf-8-sig")))
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"script {path} cannot be read: {error}") from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise LondisteError(f"script {path} cannot be read: {why}") from error
     for name, text in found:
         check(name, text)
     return found

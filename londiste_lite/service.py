@@ -43,7 +43,7 @@ def run_replay(
     """Replay until the stop flag is set; `read_again` gives the settings after a request to reload."""
 
     def works(current: ReplaySettings, inner: StopFlag) -> list[Callable[[], None]]:
-        ticker = Ticker(TickerSettings(current.provider_dsn, current.job, quiet=True), inner)
+        ticker = Ticker(_beside(current.provider_dsn, current), inner)
         return [Replay(current, inner, observer).run, ticker.run]
 
     _run(settings, works, stop, read_again)
@@ -61,7 +61,7 @@ def run_nodes(
     """
 
     def works(current: Sequence[ReplaySettings], inner: StopFlag) -> list[Callable[[], None]]:
-        providers = {one.provider_dsn: TickerSettings(one.provider_dsn, one.job, quiet=True) for one in current}
+        providers = {one.provider_dsn: _beside(one.provider_dsn, one) for one in current}
         return [
             lambda: serve(current, inner, observe),
             *(Ticker(settings, inner).run for settings in providers.values()),
@@ -101,11 +101,16 @@ def run_links(links: Sequence[Link], stop: StopFlag, read_again: Callable[[], Se
     """Run relays and pulls until the stop flag is set, and tick their sources while nobody else does."""
 
     def works(current: Sequence[Link], inner: StopFlag) -> list[Callable[[], None]]:
-        sources = {link.src_dsn: TickerSettings(link.src_dsn, link.job, quiet=True) for link in current}
+        sources = {link.src_dsn: _beside(link.src_dsn, link) for link in current}
         runners = [_runner(link, inner) for link in current]
         return [lambda: run_all(runners), *(Ticker(settings, inner).run for settings in sources.values())]
 
     _run(links, works, stop, read_again)
+
+
+def _beside(dsn: str, settings: ReplaySettings | Link) -> TickerSettings:
+    """Return the settings of a ticker that runs beside what has these."""
+    return TickerSettings(dsn, settings.job, connection_lifetime=settings.connection_lifetime, quiet=True)
 
 
 def run_links_once(links: Sequence[Link], stop: StopFlag) -> list[int]:

@@ -53,7 +53,7 @@ def screen(
         count = f"{len(status.sequences)} sequence{'s' if len(status.sequences) > 1 else ''}"
         lines += [[], [(count, ""), (_behind(behind), "yellow" if behind else "green")]]
     for node in status.unknown_nodes:
-        lines.append([("nobody is called ", "yellow"), (f'"{node.node}": {node.events} rows of {node.table}', "")])
+        lines.append([("no subscriber is node ", "yellow"), (f'"{node.node}": {node.events} rows of {node.table}', "")])
     for table in status.unrouted:
         why = f"{table.rows} rows of {table.table}, as {table.listed[0].key}: {table.listed[0].error}"
         lines.append([("cannot be routed ", "yellow"), (why, "")])
@@ -126,19 +126,20 @@ def _tables(status: Status, copies: dict[str, CopyStatus], width: int, history: 
             line.append((_counts(table, history), ""))
             line.append((f" {table.conflicts:>9,}", "yellow" if table.conflicts else ""))
         lines.append(line)
-        lines += [[(_fit(text, width), "yellow")] for text in conflict_lines(table)]
-        if table.parked:
-            lines.append([(f"  {table.parked:,} rows are set aside, see `parked list`", "yellow")])
+        lines += [[(_fit(text, width), "yellow")] for text in trouble_lines(table)]
     return lines
 
 
-def conflict_lines(table: TableStatus) -> list[str]:
-    """Return a line for each kind of conflict that the table has seen, with the last keys."""
+def trouble_lines(table: TableStatus) -> list[str]:
+    """Return a line for each kind of conflict that the table has seen, with the last keys, and one for rows set aside."""
     lines = []
     for kind, count in table.conflict_kinds.items():
         if count:
             keys = ", ".join(table.conflict_keys.get(kind, []))
             lines.append(f"  {count:,} {kind}s {MEETING[kind]}{f', last keys: {keys}' if keys else ''}")
+    if table.parked:
+        rows = "1 row is" if table.parked == 1 else f"{table.parked:,} rows are"
+        lines.append(f"  {rows} set aside, see `parked list`")
     return lines
 
 

@@ -46,6 +46,7 @@ LOCK_RETRY_SECONDS = 1.0
 class TickerSettings:
     """Where and how often: `loop_delay` is the longest pause between two looks, all times are seconds.
 
+    `connection_lifetime` is the age at which the connection is opened anew, 0 for never.
     `quiet`: do not speak of another ticker that does the work, nor of a server that cannot be reached; the replay that
     this ticker belongs to does.
     """
@@ -54,8 +55,9 @@ class TickerSettings:
     job: str
     loop_delay: float = 1.0
     maint_delay: float = 300.0
-    queue_refresh_period: float = 30.0
+    queue_refresh_period: float = 1.0
     ticker_log_delay: float = 300.0
+    connection_lifetime: float = 1200.0
     quiet: bool = False
 
 
@@ -93,18 +95,22 @@ class Ticker:
         backoff = Backoff(first=0.2, longest=3.0)
         complaint = Complaint()
         while not self._stop.requested:
+            pause = 0.0
             try:
                 self._session(backoff, complaint)
             except (LondisteError, OSError) as error:
                 if self._stop.requested:
                     break
+                # A server that crashed may have taken sequences back.
+                self._queues = {}
+                pause = backoff.next_delay()
                 if complaint.is_new(error):
                     log.log(logging.DEBUG if self._settings.quiet else logging.WARNING, "%s; trying again", error)
             finally:
                 if self._db is not None:
                     self._db.close()
                     self._db = None
-            self._stop.wait(backoff.next_delay())
+            self._stop.wait(pause)
         self._captures.close()
 
     def _session(self, backoff: Backoff, complaint: Complaint) -> None:
@@ -122,8 +128,7 @@ class Ticker:
         self._take_lock(db)
         if self._stop.requested:
             return
-        log.info("ticking %s", db.label)
-        self._queues = {}
+        log.log(logging.DEBUG if self._queues else logging.INFO, "ticking %s", db.label)
         backoff.reset()
         complaint.over()
         self._loop(db)
@@ -131,13 +136,14 @@ class Ticker:
     def _take_lock(self, db: Database) -> None:
         said = False
         while not self._stop.requested and not locks.try_ticker(db):
+            self._queues = {}
             if not said and not self._settings.quiet:
                 log.info("another ticker is at work on %s: %s; waiting for it", db.label, locks.ticker_holder(db))
                 said = True
             self._stop.wait(LOCK_RETRY_SECONDS)
 
     def _loop(self, db: Database) -> None:
-        now = time.monotonic()
+        now = opened = time.monotonic()
         refresh_at = now
         maintain_at = now + min(self._settings.maint_delay, 10.0)
         retry_at = now + RETRY_SECONDS
@@ -167,6 +173,11 @@ class Ticker:
                 log.info("made %d ticks in %d queues", self._ticks, len(self._queues))
                 self._ticks = 0
                 log_at = now + self._settings.ticker_log_delay
+            if 0 < self._settings.connection_lifetime < now - opened:
+                log.debug("the connection is old, opening a new one")
+                # The server may be slower to see that this session has ended than the next one is to begin.
+                locks.end_ticker(db)
+                return
             self._rest(db)
 
     def _rest(self, db: Database) -> None:
@@ -211,7 +222,8 @@ class Ticker:
         """Release the claims of subscribers that are further behind than they said."""
         for parked in claims.park_behind(db):
             log.warning(
-                'parked subscriber "%s" of queue "%s": %s; it copies its tables anew when it is back',
+                'parked subscriber "%s" of queue "%s": %s; it copies its tables anew when it is back, unless the'
+                " queue still has all that it missed",
                 parked.consumer,
                 parked.queue,
                 parked.reason,

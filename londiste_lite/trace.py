@@ -230,7 +230,10 @@ def _verdict(
 ) -> str:
     """Return in one sentence why the row is here, or why not."""
     if released is not None:
-        return f"this subscriber is parked ({released}); its tables are copied anew when it is back"
+        return (
+            f"this subscriber is parked ({released}); its tables are copied anew when it is back, unless the queue"
+            " still has what it missed"
+        )
     if wanted.held is not None:
         return f"the table is held: {wanted.held}; its changes are applied when that is mended"
     if wanted.state is not TableState.OK:

@@ -153,10 +153,10 @@ def _show(found: Status) -> None:
         (t.name, t.state, t.rows_inserted, t.rows_updated, t.rows_deleted, t.conflicts, t.error) for t in found.tables
     ]
     output.table("", columns, rows)
-    output.lines(f"{t.name}:{line[1:]}" for t in found.tables for line in status_screen.conflict_lines(t))
+    output.lines(f"{t.name}:{line[1:]}" for t in found.tables for line in status_screen.trouble_lines(t))
     if found.unknown_nodes:
         unknown = [(n.table, n.node, n.events, f"{n.last_seen:%Y-%m-%d %H:%M:%S}") for n in found.unknown_nodes]
-        output.table("", ("rows for a node that nobody is called", "node", "events", "last"), unknown)
+        output.table("", ("rows for a node that no subscriber has", "node", "events", "last"), unknown)
     if found.unrouted:
         listed = [
             (t.table, t.rows, r.key, r.error, f"{r.since:%Y-%m-%d %H:%M:%S}") for t in found.unrouted for r in t.listed

@@ -98,9 +98,9 @@ def add(
     settings = ctx.obj.londiste()
     patterns = _patterns(names, everything, "table")
     if expect_sync and skip_truncate:
-        raise RegistrationError("--expect-sync and --skip-truncate exclude each other")
+        raise UsageError("--expect-sync and --skip-truncate exclude each other")
     if dest_table and (len(patterns) != 1 or everything):
-        raise RegistrationError("--dest-table needs exactly one table")
+        raise UsageError("--dest-table needs exactly one table")
     options = AddOptions(
         expect_sync=expect_sync,
         skip_truncate=skip_truncate,

@@ -19,7 +19,12 @@ def ticker_settings(settings: LondisteSettings | QueueSettings) -> TickerSetting
     from londiste_lite.ticker import TickerSettings
 
     if isinstance(settings, LondisteSettings):
-        return TickerSettings(settings.provider_db, settings.job_name, loop_delay=settings.loop_delay)
+        return TickerSettings(
+            settings.provider_db,
+            settings.job_name,
+            loop_delay=settings.loop_delay,
+            connection_lifetime=settings.connection_lifetime,
+        )
     return TickerSettings(
         settings.db,
         settings.job_name,
@@ -27,6 +32,7 @@ def ticker_settings(settings: LondisteSettings | QueueSettings) -> TickerSetting
         maint_delay=settings.maint_delay,
         queue_refresh_period=settings.queue_refresh_period,
         ticker_log_delay=settings.ticker_log_delay,
+        connection_lifetime=settings.connection_lifetime,
     )
 
 

@@ -280,7 +280,7 @@ def serve(
 
 
 def _raise_file_limit() -> None:
-    """Let the process open as many files as it may: a node takes three."""
+    """Let the process open as many files as it may: a node takes four."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

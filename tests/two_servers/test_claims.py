@@ -1,4 +1,4 @@
-"""Who reads a queue: nodes that nobody is called, nodes that are parked and come back, the index of targets."""
+"""Who reads a queue: nodes that no subscriber has, nodes that are parked and come back, the index of targets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def set_bound(nodes: Nodes, name: str, events: int) -> None:
     nodes.settings[name] = replace(nodes.settings[name], park_events=events)
 
 
-# --- nodes that nobody is called --------------------------------------------------------------------------------
+# --- nodes that no subscriber has ----------------------------------------------------------------------------------
 
 
 def test_unknown_node__is_counted_and_gets_its_rows_when_it_is_there(

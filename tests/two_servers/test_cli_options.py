@@ -38,7 +38,7 @@ def test_expect_sync__no_copy(site: Site) -> None:
     site.provider.script("insert into entry values (1, 'provider')")
     site.subscriber.script("insert into entry values (1, 'subscriber'), (2, 'local')")
     site.run("provider", "add", "entry")
-    both = site.run("subscriber", "add", "entry", "--expect-sync", "--skip-truncate", code=1)
+    both = site.run("subscriber", "add", "entry", "--expect-sync", "--skip-truncate", code=2)
     assert "exclude each other" in both.err
     site.run("subscriber", "add", "entry", "--expect-sync")
     assert site.run("subscriber", "tables").lines[1].split() == ["public.entry", "ok"]
@@ -67,7 +67,7 @@ def test_where_and_dest_table__other_rows_in_another_table(site: Site) -> None:
     )
     site.provider.script("insert into entry select g, 'item ' || g from generate_series(1, 10) g")
     site.run("provider", "add", "entry")
-    needs_one = site.run("subscriber", "add", "entry", "nonesuch", "--dest-table", "x", code=1)
+    needs_one = site.run("subscriber", "add", "entry", "nonesuch", "--dest-table", "x", code=2)
     assert "exactly one table" in needs_one.err
     site.run("subscriber", "add", "entry", "--where", "id % 2 = 0", "--dest-table", "My Archive.Old Entries")
     site.once()

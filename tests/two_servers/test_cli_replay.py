@@ -164,6 +164,18 @@ def test_status__says_who_is_alive_and_how_far(entry: Site) -> None:
     assert "stale pidfile" in entry.cli.log()
 
 
+def test_status__counts_rows_that_are_set_aside(entry: Site) -> None:
+    ini = entry.ini("park.ini", on_error="park")
+    entry.run("replay", "--once", ini=ini)
+    entry.subscriber.script("alter table entry add check (item <> 'bad')")
+    entry.provider.script("insert into entry values (2, 'bad'), (3, 'good')")
+    entry.run("replay", "--once", ini=ini)
+    assert "public.entry: 1 row is set aside, see `parked list`" in entry.run("status", ini=ini).lines
+    entry.provider.script("insert into entry values (4, 'bad')")
+    entry.run("replay", "--once", ini=ini)
+    assert "public.entry: 2 rows are set aside, see `parked list`" in entry.run("status", ini=ini).lines
+
+
 def test_two_replays_of_one_job__the_second_says_who_is_at_work(entry: Site) -> None:
     first = entry.replay()
     entry.wait()

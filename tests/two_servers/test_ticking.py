@@ -12,7 +12,7 @@ import pytest
 from londiste_lite import locks
 from londiste_lite.stop_flag import StopFlag
 from londiste_lite.ticker import Ticker, TickerSettings, maintain
-from tests.fixtures.pair import QUEUE, TIMEOUT, Lines, Pair, in_background
+from tests.fixtures.pair import QUEUE, TIMEOUT, Pair, in_background
 
 ENTRY = "create table entry (id int primary key, item text)"
 
@@ -129,29 +129,51 @@ def test_tick__no_flood_while_a_transaction_is_open(pair: Pair) -> None:
     pair.assert_equal("entry")
 
 
-def test_tickers__two_never_work_on_one_database(pair: Pair, ticker: Callable[..., RunningTicker]) -> None:
+def test_tickers__two_never_work_on_one_database(
+    pair: Pair, ticker: Callable[..., RunningTicker], caplog: pytest.LogCaptureFixture
+) -> None:
     pair.setup_table(ENTRY, "entry")
-    log = Lines()
-    logging.getLogger("londiste_lite").addHandler(log)
-    try:
+    with caplog.at_level(logging.INFO, "londiste_lite"):
         first = ticker(pair.settings.provider_dsn)
         pair.until(lambda: locks.ticker_holder(pair.provider), "the first ticker")
         holder = locks.ticker_holder(pair.provider)
         second = ticker(pair.settings.provider_dsn)
-        pair.until(lambda: any("another ticker is at work" in line for line in log.lines), "the second ticker waits")
+        pair.until(lambda: any("another ticker is at work" in line for line in caplog.messages), "the second one waits")
         pair.start()  # with a third one built in
         pair.provider.script("insert into entry values (1, 'x')")
         pair.wait()
         pair.assert_equal("entry")
         assert locks.ticker_holder(pair.provider) == holder
-        assert sum("ticking" in line for line in log.lines) == 1
+        assert sum("ticking" in line for line in caplog.messages) == 1
         first.stop()
         pair.until(lambda: locks.ticker_holder(pair.provider) not in (None, holder), "another one takes over")
         pair.provider.script("insert into entry values (2, 'x')")
         assert arrival(pair, "select 1 from entry where id = 2") < 5
         second.stop()
-    finally:
-        logging.getLogger("londiste_lite").removeHandler(log)
+
+
+def test_ticker__opens_its_connection_anew_and_goes_on(
+    pair: Pair, ticker: Callable[..., RunningTicker], caplog: pytest.LogCaptureFixture
+) -> None:
+    pair.setup_table(ENTRY, "entry", expect_sync=True)
+    # The sequence shows the same number before its first use and after.
+    pair.provider.script("insert into entry values (0, 'x')")
+    with caplog.at_level(logging.INFO, "londiste_lite"):
+        ticker(pair.settings.provider_dsn, connection_lifetime=0.2)
+        sessions = set()
+        event_tick = "select max(tick_event_seq) from pgq.tick"
+        for number in range(1, 9):
+            before = pair.provider.run(event_tick)
+            pair.provider.script(f"insert into entry values ({number}, 'x')")
+            # A second lost at each new connection, for the old one's lock, would be seen here.
+            begun = time.monotonic()
+            pair.until(lambda before=before: pair.provider.run(event_tick) != before, "a tick", 5)  # type: ignore[misc]
+            assert time.monotonic() - begun < 0.9
+            holder = locks.ticker_holder(pair.provider)
+            sessions.add(holder.pid if holder else None)
+            time.sleep(0.15)
+    assert len(sessions) >= 3
+    assert len([line for line in caplog.messages if line.startswith("ticking")]) == 1
 
 
 def test_ticker__survives_restarts_of_the_server(

@@ -131,14 +131,24 @@ def test_both_sections__the_program_name_chooses() -> None:
 
 
 def test_notes__go_to_standard_error_once_and_not_with_quiet() -> None:
-    Path("replica.ini").write_text(LONDISTE + "nods = 7\nmethod = direct\n")
+    Path("replica.ini").write_text(LONDISTE + "pidfile = replica.pid\nnods = 7\nmethod = direct\n")
     done = run("replica.ini", "-s")
     assert done.stderr.count('nods: unknown key, ignored; did you mean "node"?') == 1
     assert done.stderr.count("method: ignored") == 1
     quiet = run("-q", "replica.ini", "-s").stderr
     assert "nods: unknown key" in quiet
     assert "method: ignored" not in quiet
-    assert "no pidfile" not in quiet
+    assert "nothing is running" not in quiet
+
+
+def test_script__that_cannot_be_read() -> None:
+    done = run("replica.ini", "provider", "execute", "nowhere.sql")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: script nowhere.sql cannot be read: No such file or directory\n"
+    Path("latin.sql").write_bytes(b"select '\xe4'")
+    done = run("replica.ini", "provider", "execute", "latin.sql")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: script latin.sql cannot be read: 'utf-8' codec")
 
 
 def test_completion__in_bash_for_every_name_of_the_program() -> None:

@@ -75,7 +75,7 @@ def test_load__queue_defaults() -> None:
     assert (found.db, found.maint_delay, found.queue_refresh_period, found.ticker_log_delay) == (
         "dbname=a",
         300.0,
-        30.0,
+        1.0,
         300.0,
     )
 

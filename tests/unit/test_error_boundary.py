@@ -47,6 +47,7 @@ def code_of(error: BaseException | None) -> int:
         (errors.AlreadyRunning(), 1, "error: another process is at work\n"),
         (errors.UsageError("no such thing", hint="Try that."), 2, "error: no such thing\nhint: Try that.\n"),
         (errors.DifferencesFound("2 tables differ"), 4, "2 tables differ\n"),
+        (errors.DifferencesFound("2 tables differ", hint="Look."), 4, "2 tables differ\nhint: Look.\n"),
         (errors.StopRequested("interrupted by SIGINT"), 130, "interrupted by SIGINT\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (BrokenPipeError(32, "Broken pipe"), 1, ""),

@@ -5,8 +5,8 @@ returns setof record as $$
 -- Function: londiste.park_behind(0)
 --
 --      Parks the subscribers that are further behind than they said they may be: their claims on the queue are
---      released, so that rotation goes on without them, and noted in londiste.provider_subscriber. Such a subscriber
---      copies its tables anew when it comes back.
+--      released, so that rotation goes on without them, and noted in londiste.provider_subscriber. When such a
+--      subscriber comes back it copies its tables anew, unless the queue still has all that it missed.
 --
 -- Parameters:  -
 -- Returns:     whom it parked, and why
