@@ -131,7 +131,7 @@ def _tables(status: Status, copies: dict[str, CopyStatus], width: int, history: 
 
 
 def trouble_lines(table: TableStatus) -> list[str]:
-    """Return a line for each kind of conflict that the table has seen, with the last keys, and one for rows set aside."""
+    """Return a line for each kind of conflict that the table has seen, with the last keys, and for rows set aside."""
     lines = []
     for kind, count in table.conflict_kinds.items():
         if count:

@@ -168,6 +168,8 @@ def _comment(table: CaptureTable, key: Sequence[str] | None) -> str:
         "route": _route(table.route),
         "columns": {c.name: c.attnum for c in table.named_columns},
     }
+    if key is None and data["root"]:
+        data["primary_key"] = [c.attnum for c in table.key]
     if table.plain_key:
         data["types"] = {c.name: c.type_oid for c in table.key}
     return json.dumps(data)

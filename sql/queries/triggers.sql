@@ -146,8 +146,9 @@ with former as materialized (select pg_catalog.current_setting('lock_timeout') a
 select f.value from former f where pg_catalog.set_config('lock_timeout', %(value)s, true) is not null
 
 -- name: stale
--- The triggers' argument holds the published table's oid, the comment of the update function the columns it names,
--- and the types it counts on.
+-- The triggers' argument holds the published table's oid, the comment of the update function the columns it names, the
+-- primary key that it follows, and the types it counts on. Another primary key matters where the former one is not unique
+-- any more.
 with member as (
     select t.tgrelid as relid,
            pg_catalog.substring(pg_catalog.encode(t.tgargs, 'escape'), '[.]([0-9]+),') as root,
@@ -169,6 +170,14 @@ select distinct p.made->'table'->>0, p.made->'table'->>1
                     where not exists (select from pg_catalog.pg_attribute a
                                        where a.attrelid = m.relid and a.attname = c.key
                                          and a.attnum::pg_catalog.text = c.value and not a.attisdropped))
+        or (m.made->'primary_key' is not null
+            and exists (select from pg_catalog.pg_index i where i.indrelid = m.relid and i.indisprimary)
+            and not exists (select from pg_catalog.pg_index i
+                             where i.indrelid = m.relid and i.indisunique and i.indisvalid and i.indpred is null
+                               and i.indexprs is null
+                               and (i.indkey::int2[])[0:i.indnkeyatts - 1] <@ array(
+                                   select c.nr::int2
+                                     from pg_catalog.jsonb_array_elements_text(m.made->'primary_key') c (nr))))
         or exists (select from pg_catalog.jsonb_each_text(m.made->'types') c
                     where not exists (select from pg_catalog.pg_attribute a
                                        where a.attrelid = m.relid and a.attname = c.key
