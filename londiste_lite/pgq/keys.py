@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from londiste_lite.errors import ConfigError
@@ -38,6 +38,16 @@ class Keys:
         if default is _UNSET:
             raise self._wrong(key, "is required, but missing")
         return default
+
+    def get_wildcard(self, key: str, values: Sequence[str] = (), default: Any = _UNSET) -> Any:
+        """Return the text of the most special key: each `*` of `key` replaced by one of `values`, fewer, or none."""
+        special = [key]
+        for value in values:
+            special.append(special[-1].replace("*", value, 1))
+        for name in reversed(special):
+            if self.has_option(name):
+                return self.get(name)
+        return self.get(key, default)
 
     def _typed(self, key: str, default: Any, convert: Any, expected: str) -> Any:
         text = self.get(key, default)

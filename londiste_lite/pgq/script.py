@@ -72,6 +72,7 @@ class DBScript:
         self._connections: dict[str, Any] = {}
         self._ages: dict[str, float] = {}
         self._stats: dict[str, float] = {}
+        self._single = False
         with error_boundary():
             parser = self.init_optparse()
             self.options = parser.parse_args(list(args))
@@ -133,6 +134,14 @@ class DBScript:
         """Do one round; a true result means that there may be more to do at once."""
         raise NotImplementedError("a script has a method `work`")
 
+    def reset(self) -> None:
+        """Forget what an error may have broken, the connections; a subclass may add to it."""
+        self._close_all()
+
+    def set_single_loop(self, do_single_loop: bool) -> None:
+        """Let the script end after one round, with exit code 1 if that fails, or go on until it is told to stop."""
+        self._single = bool(do_single_loop)
+
     def stop(self) -> None:
         """Let the script end after this round."""
         self._stop.request(reason="")
@@ -179,12 +188,18 @@ class DBScript:
                 complaint = ""
                 self._emit_stats()
                 self._close_old()
+                if self._single:
+                    break
                 if not more and not stop.requested:
                     self.rest(self.loop_delay)
             except Exception as error:
-                self._close_all()
+                self.reset()
                 if stop.requested:
                     break
+                if self._single:
+                    if isinstance(error, driver.DriverError):
+                        raise db.translate(error) from error
+                    raise
                 if not isinstance(error, LondisteError | driver.DriverError | OSError):
                     log.exception("the script failed; trying again")
                 elif str(error) != complaint or time.monotonic() - said_at > _REPEAT_SECONDS:
@@ -264,7 +279,7 @@ class DBScript:
         """Add to a number that is shown in the log after this round."""
         self._stats[key] = self._stats.get(key, 0) + increase
 
-    stat_add = stat_increase
+    stat_add = stat_put  # what it was in Skytools, whatever its name says
 
     def _emit_stats(self) -> None:
         if self._stats:

@@ -71,6 +71,29 @@ Counter("local", "src_db", sys.argv[1:]).start()
 """
 
 
+ONCE = """
+import sys
+from londiste_lite import pgq
+
+class Once(pgq.DBScript):
+    def startup(self):
+        self.set_single_loop(True)
+
+    def reset(self):
+        print("reset")
+        super().reset()
+
+    def work(self):
+        curs = self.get_database("src_db").cursor()
+        curs.execute("select count(*) from " + self.cf.get_wildcard("table.*.*", ["main", "now"], "local"))
+        self.stat_add("rounds", 7)
+        self.stat_add("rounds", curs.fetchone()[0] + 1)
+        return True
+
+Once("local", sys.argv[1:]).start()
+"""
+
+
 class Desk:
     """A database with queues, a destination, a folder with scripts; ticks are made by hand."""
 
@@ -198,3 +221,20 @@ def test_script__says_what_is_wrong_with_its_ini(desk: Desk) -> None:
     }.items():
         assert message in shell.run("remote.py", *words, program="python", code=1).err
     assert "need an INI file" in shell.run("remote.py", program="python", code=2).err
+
+
+def test_script__of_one_round(desk: Desk) -> None:
+    shell = desk.shell
+    shell.write("once.py", ONCE)
+    settings = shell.folder.joinpath("local.ini").read_text()
+    done = shell.run("once.py", "local.ini", program="python")
+    assert "rounds: 1" in done.err
+    assert done.out == ""
+    desk.source.script("create table most (); insert into most default values; create table half ()")
+    shell.write("local.ini", f"{settings}table.main.* = half\ntable.main.now = most\n")
+    assert "rounds: 2" in shell.run("once.py", "local.ini", program="python").err
+    shell.write("local.ini", f"{settings}table.main.* = nowhere\n")
+    failed = shell.run("once.py", "local.ini", program="python", code=1)
+    assert failed.out == "reset\n"
+    assert 'relation "nowhere" does not exist' in failed.err
+    assert "Traceback" not in failed.err
