@@ -192,7 +192,9 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         attnums = f"londiste.attnums_of({regclass(table.oid)}, {regclass(table.root_oid)})"
     target = "londiste_route.londiste_target" if table.route else "null"
     event = {"type": kind, "data": data, "attnums": attnums, "target": target, "source": routed(table, image)}
-    current = table_to_write(table, op, image, event)
+    # Whether there are any: a row that goes to a partition whose trigger does not take it has an old image only.
+    met = "londiste_old" if op == "U" else image
+    current = table_to_write(table, op, met, event)
     # The text of a plain key needs no setting.
     settings = "" if op == "D" and table.plain_key else _SETTINGS.format(me=regclass(table.oid))
     usual = _USUAL.format(oid=table.oid, settings=settings, fits=_fits(table, op, named))
@@ -203,7 +205,7 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         "usual": usual,
         "number": current.ordinary,
         "op": op,
-        "image": image,
+        "image": met,
         "me": regclass(table.oid),
         "oid": table.oid,
         # A delete writes a plain key as only its type may be written, and takes all rows of a key along.
@@ -231,7 +233,7 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         marked=marked + current.nested,
         then=current.after,
         unknown=current.unknown,
-        image=image,
+        image=met,
         declare=declare,
         queue=quote_literal(table.queue),
         again=_again(table, event),

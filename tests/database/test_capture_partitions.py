@@ -86,6 +86,28 @@ def test_row_movement__by_one_of_two_key_columns(db: Database) -> None:
     assert [e.type[0] for e in found] == ["I", "I", "D", "D", "I", "I"]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update p set id = id + 10 where id = 1",
+        "update p set id = id + case id when 21 then 5 else 10 end where id in (1, 2, 21)",
+        "update p set id = id + 10, v = 'moved' where id in (1, 2)",
+        "update p set id = case when id = 1 then 13 else id end, v = 'changed'",
+        "with other as (update p set v = 'other' where id = 31) update p set id = id + 10 where id = 1",
+    ],
+)
+def test_row_movement__into_a_partition_that_does_not_take_it(db: Database, p: Published, statement: str) -> None:
+    """A BEFORE INSERT trigger of the other partition drops the row, so an old row has no new one."""
+    db.script(f"{ROWS}; delete from p where id in (11, 22)")
+    p.check()
+    db.script(
+        "create function dropped() returns trigger language plpgsql as 'begin return null; end';"
+        "create trigger dropped before insert on p1 for each row execute function dropped()"
+    )
+    db.script(statement)
+    assert "(1)" in [e.data for e in p.check() if e.type == "D{id}"]
+
+
 def test_swap_between_partitions__by_the_root(db: Database, p: Published) -> None:
     db.script("insert into p values (1, 'a', 1), (11, 'b', 2)")
     db.script("with gone as (delete from p where id = 11 returning *) update p set id = 11 from gone where p.id = 1")
