@@ -80,6 +80,14 @@ class CaptureTable:
     current_sequence: bool = False
     """Whether a sequence tells the queue's current event table, see londiste.note_current_table; or a query has to."""
 
+    merges: bool = False
+    """Whether the server has MERGE; see londiste.note_moved_row."""
+
+    @property
+    def takes_moved_rows(self) -> bool:
+        """Whether rows may move between partitions in a statement on this relation without being among its rows."""
+        return self.merges and self.kind in ("root", "branch")
+
     @property
     def route_source(self) -> str:
         """The FROM clause under which the route is read, given a FROM item `londiste_row`; empty for a column.

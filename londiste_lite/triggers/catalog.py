@@ -96,6 +96,7 @@ def read(
                 route_many=route_many,
                 route_path=route_path,
                 current_sequence=current_sequence,
+                merges=db.server_version >= 150000,
             )
         )
     return found

@@ -46,14 +46,14 @@ declare
     londiste_careful    pg_catalog.bool;
     londiste_saved      pg_catalog.text[];
 begin
-{start}    if londiste_table is null then
+{moved}{start}    if londiste_table is null then
 {marked}    end if;
 {then}{inserts}
     else
 {unknown}        if londiste_table is null then
             raise exception 'queue not found: %', {queue};
         elsif londiste_table OPERATOR(pg_catalog.<) 0 then
-            if exists (select from {image}) then
+            if {any_rows} then
                 raise exception 'Insert into queue disallowed';
             end if;
         elsif londiste_careful is not true then
@@ -65,8 +65,21 @@ begin
     if londiste_saved is not null then
         perform londiste.capture_end(londiste_saved);
     end if;
-    return new;
+{moved_end}    return new;
 end
+"""
+
+# Rows that a MERGE moved between partitions are not among those of the statement; see londiste.note_moved_row.
+_MOVED = """    if pg_catalog.strpos(pg_catalog.current_setting('londiste.moved', true), '{mark}')
+        OPERATOR(pg_catalog.>) 0
+    then
+        londiste_moved := londiste.moved_rows_sql(TG_RELID::pg_catalog.regclass, '{mark}');
+    end if;
+"""
+
+_MOVED_END = """    if londiste_moved is not null then
+        perform londiste.forget_moved_rows('{mark}');
+    end if;
 """
 
 _START = """    londiste_table := case
@@ -96,18 +109,18 @@ _MARKED = """        londiste_open := pg_catalog.current_setting('londiste.open'
                     pg_catalog.left(londiste_open, -{length}), true) is not null
             then {number} end;
         if londiste_table is null then
-            londiste_saved := londiste.capture_begin('{op}', '{mark}', exists (select from {image}),
+            londiste_saved := londiste.capture_begin('{op}', '{mark}', {any_rows},
                 londiste.plain_text({me}));
             if londiste_saved is null then
                 return new;
             end if;
             londiste_careful := (londiste_saved[1] OPERATOR(pg_catalog.=) 'image'
-                and TG_RELID OPERATOR(pg_catalog.=) {oid} and {holds}) is not true;
+                and TG_RELID OPERATOR(pg_catalog.=) {oid} and {holds}{not_moved}) is not true;
 {otherwise}        end if;
 """
 
 # What has to be as usual for the image to be logged as it is; what is no matter of the moment is folded away.
-_USUAL = "TG_RELID OPERATOR(pg_catalog.=) {oid}{settings} and londiste.role_is_origin() and {fits}"
+_USUAL = "TG_RELID OPERATOR(pg_catalog.=) {oid}{settings} and londiste.role_is_origin() and {fits}{not_moved}"
 
 # Text output of the columns' types may depend on settings.
 _SETTINGS = """
@@ -135,7 +148,9 @@ _START_INSERT = """    if pg_catalog.current_setting('londiste.open', true) OPER
     end if;
 """
 
-_MARKED_UPDATE = """        if pg_catalog.current_setting('londiste.open', true) OPERATOR(pg_catalog.=) '{both}' then
+_MARKED_UPDATE = """        if pg_catalog.current_setting('londiste.open', true)
+            OPERATOR(pg_catalog.=) '{both}'{not_moved}
+        then
             perform from {image} limit 1;
             if not found then
                 londiste_open := pg_catalog.set_config('londiste.open', '{insert}', true);
@@ -197,7 +212,10 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
     current = table_to_write(table, op, met, event)
     # The text of a plain key needs no setting.
     settings = "" if op == "D" and table.plain_key else _SETTINGS.format(me=regclass(table.oid))
-    usual = _USUAL.format(oid=table.oid, settings=settings, fits=_fits(table, op, named))
+    takes_moved_rows = op == "U" and table.takes_moved_rows
+    not_moved = " and londiste_moved is null" if takes_moved_rows else ""
+    any_rows = f"{'londiste_moved is not null or ' if takes_moved_rows else ''}exists (select from {met})"
+    usual = _USUAL.format(oid=table.oid, settings=settings, fits=_fits(table, op, named), not_moved=not_moved)
     parts = {
         "marks": marks(table, op),
         "length": len(marks(table, op)),
@@ -206,6 +224,8 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         "number": current.ordinary,
         "op": op,
         "image": met,
+        "any_rows": any_rows,
+        "not_moved": not_moved,
         "me": regclass(table.oid),
         "oid": table.oid,
         # A delete writes a plain key as only its type may be written, and takes all rows of a key along.
@@ -222,10 +242,19 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         quick = textwrap.indent(current.quick, " " * 4)
         start = _START_INSERT.format(updated=updated, quick=quick, **parts)
     declare = ""
-    now = f"        execute {careful(table, op)};"
+    moved = moved_end = ""
+    if takes_moved_rows:
+        declare = "\n    londiste_moved      pg_catalog.text;"
+        moved, moved_end = (text.format(mark=marks(table, "U")) for text in (_MOVED, _MOVED_END))
+
+    def over_all(statement: str) -> str:
+        return f"londiste.with_moved_rows(londiste_moved, {statement})" if takes_moved_rows else statement
+
+    now = f"        execute {over_all(careful(table, op))};"
     if table.route is not None and table.route.parks:
-        declare = "\n    londiste_parks      pg_catalog.bool;"
-        now = parking_text.careful(careful(table, op), careful(table, op, parks=True), parking_text.listing(table, op))
+        declare += "\n    londiste_parks      pg_catalog.bool;"
+        ways = careful(table, op), careful(table, op, parks=True), parking_text.listing(table, op)
+        now = parking_text.careful(*map(over_all, ways))
     elif table.route is not None and table.route.kind == "expr":
         now = tried(table, now)
     return _ROW_FUNCTION.format(
@@ -233,7 +262,9 @@ def _row_function(table: CaptureTable, op: str, image: str, named: tuple[Column,
         marked=marked + current.nested,
         then=current.after,
         unknown=current.unknown,
-        image=met,
+        any_rows=any_rows,
+        moved=moved,
+        moved_end=moved_end,
         declare=declare,
         queue=quote_literal(table.queue),
         again=_again(table, event),

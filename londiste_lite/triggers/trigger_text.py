@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from londiste_lite.names import quote_ident, quote_literal
 from londiste_lite.triggers import function_text, truncate_text
 from londiste_lite.triggers.capture_table import CaptureTable
+from londiste_lite.triggers.event_text import marks
 
 _BODIES = {
     "insert": function_text.insert_function,
@@ -22,9 +23,9 @@ _IMAGES = {
     "truncate": "",
 }
 
-# pg_trigger.tgtype of statement triggers.
+# pg_trigger.tgtype.
 _TYPE_BITS = {"insert": 4, "delete": 8, "update": 16, "truncate": 32}
-_BEFORE = 2
+_ROW, _BEFORE = 1, 2
 
 
 @dataclass(frozen=True)
@@ -56,27 +57,29 @@ class Function:
 
 @dataclass(frozen=True)
 class Trigger:
-    """A statement trigger of a captured relation."""
+    """A trigger of a captured relation: of statements, or with a condition of the rows that fulfil it."""
 
     name: str
     before: bool
     operation: str
     function: str
     argument: str
+    condition: str = ""
 
     @property
     def type_bits(self) -> int:
         """The value of pg_trigger.tgtype."""
-        return _TYPE_BITS[self.operation] + (_BEFORE if self.before else 0)
+        return _TYPE_BITS[self.operation] + (_BEFORE if self.before else 0) + (_ROW if self.condition else 0)
 
     def sql(self, relation: str) -> str:
         """CREATE TRIGGER on `relation`, a quoted name."""
         when = "before" if self.before else "after"
-        images = "" if self.before else _IMAGES[self.operation]
+        images = "" if self.before or self.condition else _IMAGES[self.operation]
+        level = f"row when ({self.condition})" if self.condition else "statement"
         argument = quote_literal(self.argument) if self.argument else ""
         return (
             f"create trigger {quote_ident(self.name)} {when} {self.operation} on {relation}{images}\n"
-            f"for each statement execute function londiste.{quote_ident(self.function)}({argument})"
+            f"for each {level} execute function londiste.{quote_ident(self.function)}({argument})"
         )
 
 
@@ -107,4 +110,11 @@ def triggers(table: CaptureTable) -> list[Trigger]:
         found.append(Trigger(f"{name}_open", True, "truncate", "capture_open", f"T{table.mark},"))
     if table.kind != "branch":
         found.append(Trigger(name, table.kind == "leaf", "truncate", table.function_name("truncate"), ""))
+    if table.kind == "leaf" and table.merges:
+        # Short, for it is prepared anew for each statement; what else matters the function sees.
+        under_way = "pg_catalog.strpos(pg_catalog.current_setting('londiste.open', true), {}) OPERATOR(pg_catalog.>) 0"
+        condition = under_way.format(quote_literal(marks(table, "U")))
+        for direction, operation in (("out", "delete"), ("in", "insert")):
+            name = table.trigger_name(f"moved_{direction}")
+            found.append(Trigger(name, False, operation, "note_moved_row", marks(table, "U"), condition))
     return found

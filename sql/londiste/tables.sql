@@ -193,6 +193,16 @@ create table if not exists londiste.unrouted_row (
     primary key (queue_name, table_name, row_key)
 );
 
+-- Provider: rows that a statement under way moves between partitions, see londiste.note_moved_row. It is empty for
+-- everybody else.
+create unlogged table if not exists londiste.moved_row (
+    txid            int8 not null,                  -- the statement's transaction
+    mark            text not null,                  -- queue and published table
+    relation        oid not null,                   -- the partition
+    was             boolean not null,               -- true: the row left it, false: it came
+    image           text not null                   -- the row as record text
+);
+
 -- Provider: up to which snapshot the events of a queue are counted in unknown_node.
 create table if not exists londiste.unknown_node_counted (
     queue_name      text primary key,

@@ -108,6 +108,77 @@ def test_row_movement__into_a_partition_that_does_not_take_it(db: Database, p: P
     assert "(1)" in [e.data for e in p.check() if e.type == "D{id}"]
 
 
+MERGE = (
+    "merge into p using (values (1, 11), (2, 3), (12, 25), (21, 31), (22, 38), (33, 26)) s (id, now) on p.id = s.id "
+)
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        "when matched then update set id = now",
+        "when matched and now < 31 then update set id = now, v = p.v || '!'",
+        "when matched then update set id = now when not matched then insert values (s.id, 'new', 1)",
+        "when matched and now = 38 then delete when matched then update set id = now",
+        "when matched and now = 38 then delete when matched then update set id = now"
+        " when not matched then insert values (s.id, 'new', 1)",
+    ],
+)
+@pytest.mark.parametrize("target", ["p", "p2"])
+@pytest.mark.parametrize("taken", [True, False])
+def test_merge__moves_rows_between_partitions(
+    db: Database, p: Published, actions: str, target: str, taken: bool
+) -> None:
+    """The server shows such rows to no statement trigger of UPDATE."""
+    db.script(f"{ROWS}; delete from p where id in (11, 31)")
+    p.check()
+    if not taken:
+        db.script(
+            "create function dropped() returns trigger language plpgsql as 'begin return null; end';"
+            "create trigger dropped before insert on p1 for each row execute function dropped();"
+            "create trigger dropped before insert on p21 for each row execute function dropped()"
+        )
+    merge = MERGE.replace("into p ", f"into {target} ").replace("p.id", f"{target}.id") + actions
+    merge = merge.replace("p.v", f"{target}.v")
+    if target == "p2":
+        merge = merge.replace("(1, 11), (2, 3), (12, 25), ", "")
+    db.script(merge)
+    found = p.check()
+    assert len({(e.type, e.data) for e in found}) == len(found), "an event twice"
+    assert db.run("select count(*) from londiste.moved_row") == [(0,)]
+    assert db.run("select current_setting('londiste.moved', true)") in ([("",)], [(None,)])
+
+
+def test_merge__moves_rows_in_a_savepoint_and_inside_other_statements(db: Database, p: Published) -> None:
+    db.script(f"{ROWS}; delete from p where id in (11, 22)")
+    p.check()
+    step = "when matched then update set id = p.id + 10"
+    db.script(
+        f"begin; merge into p using (values (1)) s (id) on p.id = 12 {step};"
+        f"savepoint a; merge into p using (values (1)) s (id) on p.id = 2 {step}; rollback to a;"
+        "update p set v = 'changed' where id = 1; commit"
+    )
+    assert [(e.type[0], e.data) for e in p.check()] == [("D", "(12)"), ("I", "(22,v12,12)"), ("U", "(1,changed,1)")]
+    # A trigger's statement on the same table while the MERGE is under way, and a MERGE in a trigger.
+    db.script(
+        "create function other() returns trigger language plpgsql as $$begin"
+        " update p set v = v || '+' where n = 21; return new; end$$;"
+        "create trigger other before update on p0 for each row execute function other()"
+    )
+    db.script("merge into p using (values (1), (2)) s (id) on p.id = s.id when matched then update set id = p.id + 13")
+    p.check()
+    db.script(
+        "drop trigger other on p0; create table started (id int);"
+        "create function merges() returns trigger language plpgsql as $$begin"
+        " merge into p using (values (14), (15)) s (id) on p.id = s.id when matched then update set id = p.id - 10;"
+        " return new; end$$;"
+        "create trigger merges after insert on started for each row execute function merges()"
+    )
+    db.script("insert into started values (1)")
+    found = sorted((e.type[0], e.data[:3]) for e in p.check())
+    assert found == [("D", "(14"), ("D", "(15"), ("I", "(4,"), ("I", "(5,")]
+
+
 def test_swap_between_partitions__by_the_root(db: Database, p: Published) -> None:
     db.script("insert into p values (1, 'a', 1), (11, 'b', 2)")
     db.script("with gone as (delete from p where id = 11 returning *) update p set id = 11 from gone where p.id = 1")
