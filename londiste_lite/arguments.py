@@ -51,6 +51,7 @@ def order(argv: Sequence[str], top: Command) -> list[str]:
     other = [word for word in words if word.option not in top.options]
     ini, other = _take_ini(other, top)
     path, other = _take_path(other, top)
+    other = _without_force(other, path, top)
     ordered = [part for word in first for part in word.parts]
     if ini is not None or path or other or rest:
         if _is_help(other) and not path:
@@ -117,6 +118,16 @@ def _take_path(words: list[_Word], top: Command) -> tuple[list[str], list[_Word]
         here = here.children[name]
         del left[at]
     return path, left
+
+
+def _without_force(words: list[_Word], path: list[str], top: Command) -> list[_Word]:
+    """Leave `--force` out where it means nothing: Londiste 2.1 took it everywhere, and scripts have it."""
+    here = top
+    for name in path:
+        here = here.children[name]
+    if not path or path[0] == "parked" or "--force" in here.options:
+        return words
+    return [word for word in words if word.parts != ("--force",)]
 
 
 def _unknown(name: str, here: Command, path: list[str], words: Sequence[_Word], top: Command) -> UsageError:

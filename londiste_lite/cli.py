@@ -97,6 +97,8 @@ def _main(
             output.message(daemon.signal_owner(context.of_process().pidfile, number, meaning))
     if any(asked.values()):
         raise typer.Exit
+    if rewind and reset:
+        raise UsageError("--rewind and --reset exclude each other")
     if rewind or reset:
         _change_position(context, "rewind" if rewind else "reset")
         raise typer.Exit

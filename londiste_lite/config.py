@@ -254,6 +254,9 @@ def _read(path: str) -> IniText:
         with open(path, "rb") as file:
             raw = file.read()
     except FileNotFoundError:
+        if "://" in path or "=" in path:
+            # A connection string in the INI's place may hold a password.
+            raise ConfigError("expected an INI file first, not a connection string") from None
         raise ConfigError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: expected an INI file, this is a directory") from None
@@ -374,7 +377,9 @@ class _Reading:
             values["maint_delay"] = self.aliased(self.rows["maint_delay"])
         extra = self._look_at_unread()
         if self.problems:
-            raise ConfigError("\n".join(self.problems))
+            # A key that is missing may be there, misspelt.
+            warnings = [note.text for note in self.notes if note.level >= WARNING]
+            raise ConfigError("\n".join(self.problems + warnings))
         return kind(
             path=self.path,
             section=self.section,

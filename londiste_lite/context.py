@@ -80,11 +80,12 @@ class Context:
         assert isinstance(settings, QueueSettings)
         return settings
 
-    def either(self) -> LondisteSettings | QueueSettings:
-        """Return the settings of the section that is there; with both, that of the program's name (pgqadm.py)."""
+    def either(self, prefer: str | None = None) -> LondisteSettings | QueueSettings:
+        """Return the settings of the section that is there; with both, of `prefer` or by the program's name."""
         if self._loaded is None:
             there = self._sections()
-            self._loaded = self._load(self._prefer if self._prefer in there else None)
+            wanted = prefer or self._prefer
+            self._loaded = self._load(wanted if wanted in there else None)
         return self._loaded
 
     def links(self, *kinds: str) -> tuple[LinkSettings, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -45,11 +46,15 @@ PINNED = {
     "timezone": "UTC",
     "xmloption": "content",
     "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "exit_on_error": "off",
     "search_path": "pg_catalog",
     "idle_in_transaction_session_timeout": "0",
     "statement_timeout": "0",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
     "row_security": "off",
     # Compiling a statement takes seconds where tables were never analyzed, and is done anew for each batch.
     "jit": "off",
@@ -59,7 +64,8 @@ PINNED = {
     "tcp_keepalives_count": "3",
 }
 # Since PostgreSQL 14: also while a statement runs.
-_PINNED_14 = {"client_connection_check_interval": "10s"}
+_PINNED_14 = {"client_connection_check_interval": "10s", "idle_session_timeout": "0"}
+_PINNED_17 = {"transaction_timeout": "0"}
 
 # Seconds that a request to cancel may take: it needs a connection of its own, which may hang like the first.
 CANCEL_SECONDS = 5
@@ -101,6 +107,7 @@ def translate(error: psycopg2.Error, where: str = "") -> DatabaseError | SchemaE
     fields["constraint"] = getattr(diag, "constraint_name", None)
     fields["table"] = getattr(diag, "table_name", None)
     fields["column"] = getattr(diag, "column_name", None)
+    fields["in_function"] = _in_function(diag)
     # Without a SQLSTATE it is not the server that speaks. The driver's bare DatabaseError is libpq's word then: that an
     # answer broke off, where the driver has not noticed yet that the connection is gone.
     if state is None and (
@@ -118,6 +125,14 @@ def translate(error: psycopg2.Error, where: str = "") -> DatabaseError | SchemaE
     if state in ("3F000", "42P01", "42883", "42703") and _names_own_schema(text):
         return SchemaError(message, hint="Run `provider install` or `subscriber install` (again) on this database.")
     return DatabaseError(message, **fields)
+
+
+def _in_function(diag: Any) -> bool:
+    """Tell whether a function of the users raised the error: one of a trigger, of a check, of a default."""
+    # The ordered way hands the context on where it fits.
+    context = "\n".join(str(getattr(diag, name, None) or "") for name in ("context", "datatype_name"))
+    called = re.findall(r"^\S+ function (.*)", context, re.MULTILINE)
+    return any(not name.startswith("inline_code_block") and "londiste" not in name for name in called)
 
 
 def _names_own_schema(text: str) -> bool:
@@ -535,7 +550,11 @@ def _pin(database: Database, settings: Mapping[str, str] | None) -> None:
             f"{database.label} is PostgreSQL {database._raw.info.parameter_status('server_version')}, which is too old",
             hint="londiste_lite works with PostgreSQL 13 and later.",
         )
-    pinned = {**PINNED, **(_PINNED_14 if database.server_version >= 140000 else {}), **(settings or {})}
+    pinned = dict(PINNED)
+    for version, more in ((140000, _PINNED_14), (170000, _PINNED_17)):
+        if database.server_version >= version:
+            pinned |= more
+    pinned |= settings or {}
     names = ", ".join("pg_catalog.set_config(%s, %s, false)" for _ in pinned)
     # The process's number is asked for, because a pooler between the two gives numbers of its own.
     own = f"(select {BACKEND} from pg_catalog.pg_stat_activity a where a.pid = pg_catalog.pg_backend_pid())"

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import psycopg2
 import psycopg2.extensions
 import psycopg2.extras
 
-from londiste_lite.dsn import describe, hide_password
+from londiste_lite.dsn import describe, hide_part, hide_password
 from londiste_lite.errors import ConnectionRefused, DatabaseError
 
 _KEEPALIVES: dict[str, int] = {
@@ -51,10 +51,33 @@ def open_connection(dsn: str, name: str, *, keep_name: bool = False, **more: Any
     if not (keep_name and "application_name" in given):
         options["application_name"] = name[:63]
     try:
-        return _open(dsn, options | more)
+        raw = _open(dsn, options | more)
+        if not keep_name and raw.get_parameter_status("standard_conforming_strings") == "off":
+            # The driver writes literals as it found this setting when it connected, whatever is set afterwards.
+            raw.close()
+            options["options"] = f"{given.get('options', '')} -c standard_conforming_strings=on"
+            raw = _open(dsn, options | more)
+        return raw
     except psycopg2.OperationalError as error:
-        text = hide_password(" ".join(str(error).split())).rstrip(".")
-        raise ConnectionRefused(f"cannot connect to {describe(dsn)}: {text}") from error
+        raise _refused(dsn, given, str(error)) from None
+
+
+def _refused(dsn: str, given: Mapping[str, str], said: str) -> ConnectionRefused:
+    """Return what libpq said of a connection that it could not make, with what can be done."""
+    host = given.get("host", "")
+    for part in host.split(","):
+        said = said.replace(part, hide_part(part)) if part else said
+    lines = [hide_password(" ".join(line.split())).rstrip(".") for line in said.splitlines() if line.strip()]
+    text = "; ".join(line for line in lines if not line.startswith("Is the server running"))
+    if host != hide_part(host):
+        hint = "In a URI an @ of the password has to be written as %40."
+    elif any(words in said for words in ("password", "pg_hba.conf", "role ", "SSL", "certificate")):
+        hint = "Check user and password in the connection string or in the password file, and the server's pg_hba.conf."
+    elif "does not exist" in said:
+        hint = "Check the database's name in the connection string."
+    else:
+        hint = "Check that the server runs there and that the connection string has its host and port."
+    return ConnectionRefused(f"cannot connect to {describe(dsn)}: {text}", hint=hint)
 
 
 def _open(dsn: str, options: dict[str, Any]) -> Any:

@@ -25,12 +25,18 @@ def dsn_problem(dsn: str) -> str | None:
     return None
 
 
+def hide_part(host: str) -> str:
+    """Return a host's name without what stands before an @ in it, the end of a password that was not escaped."""
+    before, at, after = host.rpartition("@")
+    return f"***@{after}" if before and at else host
+
+
 def describe(dsn: str) -> str:
     """Return where `dsn` points, for messages: host, port and database, never user secrets."""
     try:
         parts = psycopg2.extensions.parse_dsn(dsn)
     except psycopg2.ProgrammingError:
         return "the database"
-    host = parts.get("host") or parts.get("hostaddr") or "local socket"
+    host = hide_part(parts.get("host") or parts.get("hostaddr") or "local socket")
     port = f":{parts['port']}" if parts.get("port") else ""
     return f'database "{parts.get("dbname") or parts.get("user") or "default"}" at {host}{port}'

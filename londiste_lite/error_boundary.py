@@ -127,7 +127,8 @@ def _flush(code: int | str | None) -> int | str | None:
         except (OSError, ValueError) as error:
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            if not code:
+            # Who does not want to read messages has not asked for another outcome.
+            if not code and stream is sys.stdout:
                 code = FAILED
             if not isinstance(error, BrokenPipeError) and stream is sys.stdout:
                 with contextlib.suppress(OSError, ValueError):

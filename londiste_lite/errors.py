@@ -36,7 +36,7 @@ class DatabaseError(LondisteError):
     """the database refused a statement
 
     `sqlstate` is the five-character code; `detail`, `constraint`, `table`, `column` are what the server named, None
-    when it named nothing.
+    when it named nothing. `in_function` tells that a function of the users raised it, a trigger's for example.
     """
 
     def __init__(
@@ -49,8 +49,10 @@ class DatabaseError(LondisteError):
         constraint: str | None = None,
         table: str | None = None,
         column: str | None = None,
+        in_function: bool = False,
     ) -> None:
         super().__init__(message, hint=hint)
+        self.in_function = in_function
         self.sqlstate = sqlstate
         self.detail = detail
         self.constraint = constraint

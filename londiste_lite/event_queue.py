@@ -76,8 +76,8 @@ def find_queue(db: Database, queue: str) -> Queue:
     row = db.row("event_queue.queue", queue=queue)
     if row is None:
         near = nearest(queue, [str(r[0]) for r in db.rows("event_queue.queue_names")])
-        hint = f'Did you mean "{near[0]}"? ' if near else ""
-        raise ObjectNotFound(f'no event queue "{queue}" on the provider', hint=hint + "Run `provider install` first.")
+        hint = f'Did you mean "{near[0]}"?' if near else "Run `provider install` first."
+        raise ObjectNotFound(f'no event queue "{queue}" on the provider', hint=hint)
     return Queue(int(row[0]), queue, str(row[1]), str(row[2]), bool(row[3]))
 
 

@@ -119,8 +119,12 @@ def nearest_name(name: QualifiedName, known: Sequence[QualifiedName]) -> Qualifi
     Schema and case do not count: who types `orders` may mean `sales.orders`, or `Orders`.
     """
     for candidates in ([k for k in known if k.schema == name.schema], known):
-        by_name = {k.name.lower(): k for k in reversed(candidates)}
+        by_name: dict[str, list[QualifiedName]] = {}
+        for candidate in candidates:
+            by_name.setdefault(candidate.name.lower(), []).append(candidate)
         near = nearest(name.name.lower(), list(by_name))
         if near:
-            return by_name[near[0]]
+            alike = by_name[near[0]]
+            by_case = nearest(name.name, [k.name for k in alike])
+            return next((k for k in alike if k.name in by_case), alike[0])
     return None

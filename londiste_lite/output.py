@@ -80,7 +80,9 @@ def gathered_json() -> Iterator[list[object]]:
 
 def json_text(data: object) -> str:
     """Return the text that `json` prints."""
-    return json_module.dumps(_plain(data), ensure_ascii=False, sort_keys=True, indent=2)
+    # Where the terminal's encoding has no room for all names, they are written as JSON's own escapes.
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
+    return json_module.dumps(_plain(data), ensure_ascii=encoding != "utf8", sort_keys=True, indent=2)
 
 
 def _plain(data: object) -> object:
@@ -120,7 +122,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         _rich_table(title, columns, rows)
         return
     cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(15, *(len(row[at]) for row in cells)) + 2 for at in range(len(columns))]
+    widths = [max(15, *(len(row[at]) for row in (columns, *cells))) + 2 for at in range(len(columns))]
     if title:
         lines([title])
     for row in (list(columns), ["-" * 15] * len(columns), *cells):
@@ -257,6 +259,12 @@ def hint(text: str) -> None:
 
 
 def _to_stderr(text: str, style: str = "") -> None:
+    # A message that nobody can read is no reason to end, or to end otherwise.
+    with contextlib.suppress(OSError, ValueError):
+        _written_to_stderr(text, style)
+
+
+def _written_to_stderr(text: str, style: str) -> None:
     if style and on_terminal(sys.stderr):
         from rich.console import Console
         from rich.text import Text

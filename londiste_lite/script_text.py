@@ -106,3 +106,34 @@ def _add(found: list[Statement], script: str, begun: int | None, end: int, words
         return
     line = script.count("\n", 0, begun) + 1
     found.append(Statement(script[begun:end].strip(), line, tuple(words[:6])))
+
+
+def is_one_expression(text: str) -> bool:
+    """Tell whether `text` in parentheses stays in them: it closes what it opens, and ends neither them nor a statement.
+
+    A comment up to the end of the line does not, for it would swallow what stands behind the expression.
+    """
+    position = depth = 0
+    while position < len(text):
+        token = _token().match(text, position)
+        assert token is not None
+        kind, piece = token.lastgroup, token.group()
+        position = token.end()
+        if kind == "comment" or (kind == "other" and piece in ";'\"\0"):
+            return False
+        if kind == "block":
+            position = _after_comment(text, position)
+            if not text.endswith("*/", 0, position):
+                return False
+        if kind == "dollar":
+            end = text.find(piece, position)
+            if end < 0:
+                return False
+            position = end + len(piece)
+        elif piece in "([":
+            depth += 1
+        elif piece in ")]":
+            depth -= 1
+        if depth < 0:
+            return False
+    return depth == 0 and bool(text.strip())

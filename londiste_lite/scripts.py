@@ -37,15 +37,15 @@ class Script:
 
 
 def check(name: str, text: str) -> list[Statement]:
-    """Return the script's statements. Raises UsageError for one that cannot be part of the stream."""
+    """Return the script's statements. Raises LondisteError for one that cannot be part of the stream."""
     found = script_text.statements(text)
     if not found:
-        raise UsageError(f'script "{name}" holds no statement')
+        raise LondisteError(f'script "{name}" holds no statement')
     for statement in found:
         if statement.text.startswith("\\"):
-            raise UsageError(f'script "{name}", line {statement.line}: psql commands are not SQL')
+            raise LondisteError(f'script "{name}", line {statement.line}: psql commands are not SQL')
         if statement.ends_transaction:
-            raise UsageError(
+            raise LondisteError(
                 f'script "{name}", line {statement.line}: a script may not begin or end a transaction',
                 hint="It runs in one transaction with its event; leave BEGIN and COMMIT out.",
             )
@@ -55,7 +55,7 @@ def check(name: str, text: str) -> list[Statement]:
 def execute(provider: Database, queue: str, name: str, text: str, lock_timeout: float) -> int:
     """Run a script on the provider and put it into the queue, in one transaction; return its event's number.
 
-    Raises UsageError for a script that cannot be replayed, ScriptFailed with the line when a statement fails.
+    Raises LondisteError for a script that cannot be replayed, ScriptFailed with the line when a statement fails.
     """
     found = check(name, text)
     with provider.transaction(), lock_wait.limited(provider, lock_timeout):

@@ -25,7 +25,8 @@ def stop_on_signals(stop: StopFlag, on_reload: Callable[[], None] | None = None)
 
     Acting is left to a thread of its own: the interpreter would run a handler only after the C function that the main
     thread is in, a wait for the server for example, and inside a handler no lock may be taken. `on_reload` is called
-    in that thread, before the work is told through `stop.take_reload()`.
+    in that thread, before the work is told through `stop.take_reload()`; without it SIGHUP stops at once, as it is for
+    a command whose terminal has gone.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -90,16 +91,15 @@ def _watch(reading: int, stop: StopFlag, on_reload: Callable[[], None] | None) -
 
 
 def _act(number: int, stop: StopFlag, on_reload: Callable[[], None] | None) -> None:
-    if number == signal.SIGHUP:
+    if number == signal.SIGHUP and on_reload is not None:
         log.info("got SIGHUP, reloading")
-        if on_reload is not None:
-            on_reload()
+        on_reload()
         stop.request_reload()
     elif number == signal.SIGINT and not stop.requested:
         log.info("got SIGINT, stopping after the current batch (a second one stops at once)")
         stop.request(reason="SIGINT")
         driver.stop_connecting()
-    elif number in (signal.SIGINT, signal.SIGTERM):
+    else:
         name = signal.Signals(number).name
         log.info("got %s, stopping at once", name)
         stop.request(at_once=True, reason=name)

@@ -56,12 +56,14 @@ def _show(found: list[Comparison | Failed], json: bool) -> None:
         output.error(f"{one.table}: {one.error.message}")
         if one.error.hint:
             output.hint(one.error.hint)
-    if failed:
-        raise LondisteError(f"{len(failed)} of {len(found)} tables could not be compared")
     differing = [each for each in done if not each.equal]
+    if failed and not differing:
+        raise LondisteError(f"{len(failed)} of {len(found)} tables could not be compared")
     if differing:
         explained = sum(each.parked > 0 and each.parked == _rows(each) for each in differing)
         more = f", {explained} of them only in rows that are parked" if explained else ""
+        if failed:
+            more += f"; {len(failed)} could not be compared"
         raise DifferencesFound(f"{len(differing)} of {len(done)} tables differ{more}")
 
 

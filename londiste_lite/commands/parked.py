@@ -10,7 +10,7 @@ import typer
 from londiste_lite import completion, output, parked, registration
 from londiste_lite.engine_settings import engine_settings
 from londiste_lite.errors import RegistrationError, ReplayError
-from londiste_lite.sides import opened
+from londiste_lite.sides import of_subscriber
 
 app = typer.Typer(
     help="Rows that the subscriber refused and that wait aside: list, apply or discard them.",
@@ -39,7 +39,7 @@ _LEFT = {
 def list_events(ctx: typer.Context, names: Names = None, keys: Keys = None, json: Json = False) -> None:
     """List parked events in their order: table, key, operation, event, and why the first of each key was refused."""
     settings = ctx.obj.londiste()
-    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+    with of_subscriber(settings) as db:
         found = parked.events(db, settings.queue, registration.expand_subscribed(db, settings.queue, names), keys)
     if json:
         output.json(
@@ -63,14 +63,20 @@ def list_events(ctx: typer.Context, names: Names = None, keys: Keys = None, json
     output.table("", ("table", "key", "operation", "event", "reason"), rows)
 
 
+def _not_parked(keys: list[str]) -> RegistrationError:
+    return RegistrationError(f"nothing is parked there with the key {' or '.join(keys)}", hint="See `parked list`.")
+
+
 @app.command(epilog="Example: londiste_lite replica.ini parked retry entry --key 7")
 def retry(ctx: typer.Context, names: Names = None, keys: Keys = None, json: Json = False) -> None:
     """Apply parked events in their order; what is refused again goes on waiting (exit code 1)."""
     from londiste_lite.replay import retry as retrying
 
     settings = ctx.obj.londiste()
-    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+    with of_subscriber(settings) as db:
         tables = registration.expand_subscribed(db, settings.queue, names)
+        if keys and not parked.events(db, settings.queue, tables, keys):
+            raise _not_parked(keys)
     done = retrying.retry(replace(engine_settings(settings), on_error="park"), tables, keys)
     if json:
         output.json({"applied": done.applied, "remaining": done.remaining})
@@ -97,9 +103,11 @@ def drop(
     settings = ctx.obj.londiste()
     if not names and not everything:
         raise RegistrationError("no table named", hint="Name tables whose parked events to discard, or say --all.")
-    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+    with of_subscriber(settings) as db:
         tables = registration.expand_subscribed(db, settings.queue, names)
         done = retrying.drop(db, settings.queue, tables, keys)
+    if keys and not done:
+        raise _not_parked(keys)
     if json:
         output.json([{"table": str(d.table), "key": d.key, "operation": d.operation, "events": d.events} for d in done])
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from londiste_lite import output, pausing
-from londiste_lite.sides import opened
+from londiste_lite.sides import of_subscriber
 
 
 def register(app: typer.Typer) -> None:
@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     def pause(ctx: typer.Context) -> None:
         """Let the replay rest after its batch, also after restarts, until `resume`."""
         settings = ctx.obj.londiste()
-        with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+        with of_subscriber(settings) as db:
             new = pausing.pause(db, settings.consumer)
         output.message(f'replay of "{settings.consumer}" {"pauses" if new else "is paused already"}')
 
@@ -23,6 +23,6 @@ def register(app: typer.Typer) -> None:
     def resume(ctx: typer.Context) -> None:
         """Let a paused replay go on."""
         settings = ctx.obj.londiste()
-        with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+        with of_subscriber(settings) as db:
             was = pausing.resume(db, settings.consumer)
         output.message(f'replay of "{settings.consumer}" {"goes on" if was else "was not paused"}')

@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
     @app.command(epilog="Example: pgqadm.py ticker.ini create orders")
     def create(ctx: typer.Context, queue: QueueName) -> None:
         """Create a queue."""
+        _require_name("queue", queue)
         with _database(ctx) as db:
             new = queue_admin.create(db, queue)
         output.message(f'queue "{queue}" {"created" if new else "is there already"}')
@@ -65,6 +66,7 @@ def register(app: typer.Typer) -> None:
     @app.command("register", epilog="Example: pgqadm.py ticker.ini register orders mailer")
     def register_consumer(ctx: typer.Context, queue: QueueName, consumer: ConsumerName) -> None:
         """Register a consumer: from now on events are kept for it."""
+        _require_name("consumer", consumer)
         with _database(ctx) as db:
             new = queue_admin.register(db, queue, consumer)
         output.message(f'consumer "{consumer}" {"registered" if new else "is registered already"} at queue "{queue}"')
@@ -123,3 +125,8 @@ def _as_json(queue: QueueStatus) -> dict[str, object]:
 def _number(value: float) -> str:
     """Return a number without a fraction that says nothing."""
     return str(int(value)) if value == int(value) else f"{value:.6f}".rstrip("0")
+
+
+def _require_name(what: str, name: str) -> None:
+    if not name.strip():
+        raise UsageError(f"the {what} needs a name")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from londiste_lite import event_queue, output, subscribed
+from londiste_lite import event_queue, output, pausing, subscribed
 from londiste_lite.config import LondisteSettings
 from londiste_lite.context import Context
 from londiste_lite.engine_settings import engine_settings
@@ -17,7 +17,7 @@ from londiste_lite.metrics_service import MetricsService
 from londiste_lite.replay import position
 from londiste_lite.replay.settings import ReplaySettings
 from londiste_lite.scraped import Scraped
-from londiste_lite.sides import both, opened
+from londiste_lite.sides import both, of_subscriber
 from londiste_lite.stop_flag import StopFlag
 
 
@@ -99,6 +99,8 @@ def register(app: typer.Typer) -> None:
         from londiste_lite import progress
 
         context: Context = ctx.obj
+        if timeout is not None and not timeout >= 0:
+            raise UsageError(f"--timeout is a number of seconds, not {timeout:g}")
         settings = context.londiste()
         with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):
             event_queue.find_queue(provider, settings.queue)
@@ -107,7 +109,10 @@ def register(app: typer.Typer) -> None:
                 if context.run(lambda stop: progress.wait(*whose, timeout, stop, told)):
                     return
             running = replay_holder(subscriber, settings.consumer) is not None
+            paused = pausing.find(subscriber, settings.consumer) is not None
         hint = "`status` shows how far it is." if running else "No replay is running: start one with `replay -d`."
+        if paused:
+            hint = "The replay is paused: `resume` lets it go on."
         raise WaitTimeout(f"the subscriber had not caught up after {timeout:g} seconds", hint=hint)
 
     @app.command(epilog="Example: londiste_lite replica.ini copy")
@@ -121,7 +126,8 @@ def register(app: typer.Typer) -> None:
         context: Context = ctx.obj
         settings = context.londiste()
         with output.progress("") as told:
-            with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (_, subscriber):
+            with both(settings.provider_db, settings.subscriber_db, settings.job_name) as (provider, subscriber):
+                event_queue.find_queue(provider, settings.queue)
                 whose = (subscriber, settings.queue, settings.consumer)
                 count = context.run(lambda stop: progress.wait_for_copies(*whose, stop, told))
                 if count is None:
@@ -144,7 +150,7 @@ def rewind(context: Context) -> None:
         if tick is None:
             raise RegistrationError(
                 f'the subscriber has no position of "{settings.consumer}"',
-                hint="Nothing was applied yet, so there is no place to go back to.",
+                hint="Nothing was applied since it began or was reset, so there is no place to go back to.",
             )
         if event_queue.tick_by_id(provider, queue, tick) is None:
             raise RegistrationError(
@@ -161,7 +167,7 @@ def reset(context: Context) -> None:
     from londiste_lite import registration
 
     settings = context.londiste()
-    with opened(settings.subscriber_db, settings.job_name, "subscriber") as subscriber:
+    with of_subscriber(settings) as subscriber:
         registration.require_stopped(subscriber, settings.consumer)
         had = position.forget(subscriber, settings.consumer)
     output.message(f'position of "{settings.consumer}" {"forgotten" if had else "is not stored, nothing to forget"}')

@@ -21,7 +21,7 @@ from londiste_lite import (
 )
 from londiste_lite.errors import RegistrationError, UsageError
 from londiste_lite.preflight import subscriber_side
-from londiste_lite.sides import both, opened
+from londiste_lite.sides import both, of_subscriber, opened
 from londiste_lite.subscription import AddOptions
 
 app = typer.Typer(help="What the subscriber takes: tables, sequences, copies.", no_args_is_help=True)
@@ -132,7 +132,7 @@ def remove(ctx: typer.Context, names: Subscribed = None, everything: All = False
 def tables(ctx: typer.Context, json: Json = False) -> None:
     """List the subscribed tables and their states."""
     settings = ctx.obj.londiste()
-    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+    with of_subscriber(settings) as db:
         registration.restore_indexes(db, settings.consumer, settings.lock_timeout)
         found = subscribed.tables(db, settings.queue)
         without = dropped_indexes.not_made(db)
@@ -169,7 +169,7 @@ def remove_seq(ctx: typer.Context, names: Names = None, everything: All = False)
 def seqs(ctx: typer.Context, json: Json = False) -> None:
     """List the subscribed sequences, one a line."""
     settings = ctx.obj.londiste()
-    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+    with of_subscriber(settings) as db:
         found = [str(s) for s in subscribed.sequences(db, settings.queue)]
     if json:
         output.json(found)
@@ -217,7 +217,7 @@ def resync(
         with both(settings.provider_db, settings.subscriber_db, settings.job_name, dry_run=dry_run) as (provider, db):
             output.outcomes(registration.resync(db, settings.queue, patterns, asked, provider), dry_run)
         return
-    with opened(settings.subscriber_db, settings.job_name, "subscriber", dry_run=dry_run) as db:
+    with of_subscriber(settings, dry_run=dry_run) as db:
         if not names and not subscribed.tables(db, settings.queue):
             output.message("no tables are subscribed")
             return
@@ -249,7 +249,7 @@ def unregister(ctx: typer.Context) -> None:
 def fkeys(ctx: typer.Context, which: Sections = None, json: Json = False) -> None:
     """List foreign keys of the subscribed tables: dropped ones that wait to be restored, and active ones."""
     settings = ctx.obj.londiste()
-    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+    with of_subscriber(settings) as db:
         tables = [t.local for t in subscribed.tables(db, settings.queue)]
         found = {"pending": foreign_keys.pending(db), "active": foreign_keys.active(db, tables)}
     columns = ("from_table", "to_table", "fkey_name", "fkey_def")
@@ -263,7 +263,7 @@ def fkeys(ctx: typer.Context, which: Sections = None, json: Json = False) -> Non
 def triggers(ctx: typer.Context, which: Sections = None, json: Json = False) -> None:
     """List the user's triggers on the subscribed tables: dropped ones that wait to be restored, and active ones."""
     settings = ctx.obj.londiste()
-    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+    with of_subscriber(settings) as db:
         tables = [t.local for t in subscribed.tables(db, settings.queue)]
         found = {"pending": user_triggers.pending(db), "active": user_triggers.active(db, tables)}
     rows: dict[str, list[tuple[object, ...]]] = {
@@ -298,7 +298,7 @@ def restore_triggers(
 ) -> None:
     """Make triggers again that an older Londiste dropped from a table."""
     settings = ctx.obj.londiste()
-    with opened(settings.subscriber_db, settings.job_name, "subscriber") as db:
+    with of_subscriber(settings) as db:
         done = user_triggers.restore(db, settings.queue, table, names or [])
     output.outcomes(done)
 

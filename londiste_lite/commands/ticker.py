@@ -8,6 +8,7 @@ import typer
 
 from londiste_lite.config import LondisteSettings, QueueSettings
 from londiste_lite.context import Context
+from londiste_lite.options import QUEUE
 from londiste_lite.stop_flag import StopFlag
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def register(app: typer.Typer) -> None:
         from londiste_lite import service
 
         context: Context = ctx.obj
-        settings = context.either()
+        settings = context.either(prefer=QUEUE)
 
         def work(stop: StopFlag) -> None:
             service.run_ticker(ticker_settings(settings), stop, lambda: ticker_settings(context.either()))

@@ -42,13 +42,13 @@ def check_triggers(findings: Findings, db: Database, table: Table, free: bool) -
     modes = ("A", "R") if free else ("O", "A")
     for trigger in user_triggers.active(db, [table.name]):
         if trigger.mode in modes:
-            name = quote_ident(trigger.name)
+            name, change = quote_ident(trigger.name), "ENABLE" if free else "DISABLE"
             findings.warning(
                 "triggers",
                 table.name,
                 f'trigger "{trigger.name}" fires for replicated rows too',
-                f"If that is not meant, run there: ALTER TABLE {table.name.quoted} "
-                + (f"ENABLE TRIGGER {name};" if free else f"DISABLE TRIGGER {name};"),
+                "Its function finds no search_path but pg_catalog: SET one, or qualify names. If it is not meant to"
+                f" fire, run there: ALTER TABLE {table.name.quoted} {change} TRIGGER {name};",
             )
     for (rule,) in db.rows("preflight.rules", oid=table.oid, modes=list(modes)):
         findings.warning(

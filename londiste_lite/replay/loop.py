@@ -104,6 +104,10 @@ class Replay:
         try:
             session.open()
             session.run_to(event_queue.make_tick(session.provider, self._settings.queue), told)
+        except LondisteError as error:
+            if not self._stop.requested:
+                session.note_error(error)
+            raise
         finally:
             session.close()
 

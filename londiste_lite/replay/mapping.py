@@ -12,6 +12,8 @@ from londiste_lite.events import Shape
 from londiste_lite.names import quote_ident
 from londiste_lite.structure import Column, Table
 
+VALUES = "Rows that do not change get their values in it with `subscriber resync`, or by the provider's DEFAULT."
+
 
 @dataclass(frozen=True)
 class Field:
@@ -66,7 +68,7 @@ def map_shape(shape: Shape, subscriber: Table, provider: Table | None) -> Mappin
     if missing:
         raise SchemaDrift(
             f'table "{subscriber.name}" lacks columns that the provider sends',
-            hint="Run on the subscriber: " + " ".join(missing),
+            hint=f"Run on the subscriber: {' '.join(missing)} {VALUES}",
             table=str(provider.name if provider is not None else subscriber.name),
         )
     return Mapping(tuple(fields))

@@ -90,7 +90,7 @@ declare
     londiste_keys text[] := pg_catalog.array_fill(null::text, array[{len(plans) * len(_LETTERS) * MOST_KEYS}]);
     londiste_place int4;
     londiste_names text[] := array[{names}]::text[];
-    londiste_message text; londiste_detail text; londiste_constraint text;
+    londiste_message text; londiste_detail text; londiste_constraint text; londiste_context text;
     {" ".join(variables)}
 begin
     for londiste_event in
@@ -104,9 +104,10 @@ begin
                  where londiste_conflicts[n] > 0;
 exception when others then
     get stacked diagnostics londiste_message = message_text, londiste_detail = pg_exception_detail,
-                            londiste_constraint = constraint_name;
+                            londiste_constraint = constraint_name, londiste_context = pg_exception_context;
     raise exception using message = londiste_message, detail = londiste_detail, errcode = sqlstate,
-        constraint = londiste_constraint, column = londiste_event.ev_id::text, table = londiste_event.tbl;
+        constraint = londiste_constraint, column = londiste_event.ev_id::text, table = londiste_event.tbl,
+        datatype = londiste_context;
 end
 """
 

@@ -18,7 +18,6 @@ from londiste_lite.errors import (
     ConnectionLost,
     DatabaseError,
     LockNotGranted,
-    PrivilegeMissing,
     QueryCanceled,
     ReplayError,
 )
@@ -57,8 +56,10 @@ analyze {_WAITING}"""
 
 # Constraints that look at other rows: unique, exclusion, foreign key.
 DEPENDING = ("23505", "23P01", "23503")
-# Conditions of the server, of the program and of its rights: a row has no part in them.
-_NOT_THE_ROW = ("08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "54", "55", "57", "58", "F0", "XX")
+# Conditions of the server, of the program and of its rights: a row has no part in them, unless a trigger or a check
+# raised them; in those that pass by themselves not even then.
+_NOT_THE_ROW = ("08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "55", "57", "58", "F0", "XX")
+_PASSING = ("08", "25", "40", "53", "55P03", "57")
 
 Apply = Callable[[Sequence[Group], str], dict[TableName, RowCounts]]
 
@@ -96,9 +97,9 @@ class Failure:
 
 def of_a_row(error: DatabaseError) -> bool:
     """Tell whether a row may be the cause: a constraint, a value, a trigger, but nothing that passes by itself."""
-    if isinstance(error, ConnectionLost | QueryCanceled | LockNotGranted | PrivilegeMissing):
+    if isinstance(error, ConnectionLost | QueryCanceled | LockNotGranted) or error.sqlstate is None:
         return False
-    return error.sqlstate is not None and not error.sqlstate.startswith(_NOT_THE_ROW)
+    return not error.sqlstate.startswith(_PASSING if error.in_function else _NOT_THE_ROW)
 
 
 class Parking:

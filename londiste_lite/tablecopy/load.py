@@ -111,8 +111,8 @@ class TableLoad:
     # --- a moment of the provider ---------------------------------------------------------------------------
 
     @contextmanager
-    def _moment(self) -> Iterator[_Moment]:
-        """A transaction on the provider that sees one moment."""
+    def _moment(self, of: Subscribed | None = None) -> Iterator[_Moment]:
+        """A transaction on the provider that sees one moment; `of` is the table with another condition."""
         with self._provider.transaction("begin isolation level repeatable read, read only"):
             # Before the snapshot: TRUNCATE and rewriting ALTER TABLE do not respect older snapshots, which would find
             # the table empty at a moment when it was not.
@@ -120,7 +120,7 @@ class TableLoad:
             row = self._provider.run("select pg_catalog.txid_current_snapshot()::text, pg_catalog.pg_export_snapshot()")
             # By the same snapshot, so that the rows are picked by the route whose events the copy holds already.
             route = stream.route_of(self._provider, self._queue.name, self._wanted)
-            condition = stream.condition_of(self._wanted, route, self._settings.node)
+            condition = stream.condition_of(of or self._wanted, route, self._settings.node)
             sql = stream.best_sql(self._provider, self._subscriber, self._source, self._target, condition)
             yield _Moment(str(row[0][0]), str(row[0][1]), sql, plan.pieces(self._provider, self._source))
 
@@ -218,7 +218,8 @@ class TableLoad:
             f"create temp table {_KEYS.partition('.')[2]} as select {listed} from {source.target} with no data"
         )
         try:
-            with self._moment() as moment:
+            # The condition of the first copy has nothing to say here: the rows were asked for.
+            with self._moment(replace(self._wanted, condition=None)) as moment:
                 with self._borrow() as others:
                     self._apply(self._runner(others), self._target.name, moment.snapshot)
                 self._tracker.begin(None, 0)

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from londiste_lite import script_text
 from londiste_lite.db import Database
-from londiste_lite.errors import DatabaseError, NoPrimaryKey, ObjectNotFound, PrivilegeMissing, RegistrationError
+from londiste_lite.errors import (
+    ConnectionLost,
+    DatabaseError,
+    LockNotGranted,
+    NoPrimaryKey,
+    ObjectNotFound,
+    PrivilegeMissing,
+    QueryCanceled,
+    RegistrationError,
+)
 from londiste_lite.names import QualifiedName, nearest
 from londiste_lite.triggers.capture_table import CaptureTable, Column, Route
 
@@ -185,12 +195,21 @@ def _route(db: Database, table: QualifiedName, oid: int, route: Route | None) ->
     known = [row[0] for row in db.rows("triggers.columns", oid=oid, root=oid)]
     if route.kind == "column" and route.text not in known:
         raise _no_column(table, route.text, known)
+    if route.kind == "expr" and not script_text.is_one_expression(route.text):
+        raise RegistrationError(
+            f'the route of table "{table}" cannot be used: "{route.text}" is not one expression',
+            hint="Name a column, or an SQL expression over the columns of one row; without semicolons and comments.",
+        )
     try:
         with db.savepoint("londiste_route"):
             db.script(f"create temporary view londiste_route as select ({route.sql}) as target from {table.quoted}")
             columns, many = db.rows("triggers.route", oid=oid)[0]
             db.script("drop view pg_temp.londiste_route")
+            # A copy has it as a condition, where an aggregate or a set has no place.
+            db.script(f"explain select from {table.quoted} where ({route.sql}) is null")
     except DatabaseError as error:
+        if isinstance(error, ConnectionLost | LockNotGranted | QueryCanceled):
+            raise
         raise RegistrationError(
             f'the route of table "{table}" cannot be used: {error.message}',
             hint="Name a column, or an SQL expression over the columns of one row; qualify functions of your own.",

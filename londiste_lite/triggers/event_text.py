@@ -43,8 +43,7 @@ def routed(table: CaptureTable, image: str) -> str:
     if table.route_many:
         targets = (
             "(select distinct londiste_one.target::pg_catalog.text as londiste_target from pg_catalog.unnest("
-            f"coalesce({table.route_expression}::pg_catalog.text[], array[null]::pg_catalog.text[])) "
-            "londiste_one (target))"
+            f"londiste.targets_of({table.route_expression}::pg_catalog.text[])) londiste_one (target))"
         )
     else:
         targets = f"(select ({table.route.sql})::pg_catalog.text as londiste_target{table.route_source})"

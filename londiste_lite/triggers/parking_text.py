@@ -110,7 +110,7 @@ def route_functions(table: CaptureTable) -> list[RouteFunction]:
         return []
     rule = table.route_expression
     if table.route_many:
-        targets = f"coalesce({rule}::pg_catalog.text[], array[null]::pg_catalog.text[])"
+        targets = f"londiste.targets_of({rule}::pg_catalog.text[])"
     else:
         targets = f"array[{rule}::pg_catalog.text]"
     found = []

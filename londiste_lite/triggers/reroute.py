@@ -50,7 +50,7 @@ def _targets(table: CaptureTable, route: Route | None, many: bool) -> str:
     if route is None:
         return _EVERY_NODE
     rule = replace(table, route=route).route_expression
-    return f"coalesce({rule}::pg_catalog.text[], {_EVERY_NODE})" if many else f"array[{rule}::pg_catalog.text]"
+    return f"londiste.targets_of({rule}::pg_catalog.text[])" if many else f"array[{rule}::pg_catalog.text]"
 
 
 def reroute(db: Database, table: CaptureTable, before: Route | None, before_many: bool) -> int:

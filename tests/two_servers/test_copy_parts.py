@@ -58,6 +58,22 @@ def test_resync__of_some_rows(pair: Pair) -> None:
         resync_part(pair, "nothing = 1")
 
 
+def test_resync__of_some_rows_of_a_table_that_was_copied_in_part(pair: Pair) -> None:
+    """The condition of the first copy says nothing of what is copied anew."""
+    pair.setup_table(ENTRY, "entry", condition="id <= 10")
+    pair.provider.script("insert into entry select n, 'x', n from generate_series(1, 100) n")
+    pair.start()
+    pair.wait()
+    pair.provider.script("update entry set item = 'changed' where id in (50, 95)")
+    pair.wait()
+    held = "select array_agg(id order by id) from entry where id > 10"
+    assert pair.subscriber.run(held) == [([50, 95],)]
+    resync_part(pair, "id > 90")
+    pair.until(lambda: not copies.copies_asked_for(pair.subscriber, QUEUE), "the copy of a part")
+    pair.until(lambda: pair.states() == ["ok"], "the copy of a part")
+    assert pair.subscriber.run(held) == [([50, *range(91, 101)],)]
+
+
 def test_resync__of_some_rows_that_wait_aside(pair: Pair) -> None:
     """The copy brings the rows as they are now, so what waits for them is discarded: it would make them older again."""
     pair.detours = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from londiste_lite import event_queue, scripts, service, subscribed
-from londiste_lite.errors import UsageError
+from londiste_lite.errors import LondisteError
 from londiste_lite.names import QualifiedName
 from londiste_lite.scripts import ScriptFailed
 from londiste_lite.stop_flag import StopFlag
@@ -123,6 +123,6 @@ def test_execute__failing_on_the_subscriber_stops_there_with_the_line(pair: Pair
 
 @pytest.mark.parametrize("text", ["commit", "select 1; begin; select 2", "rollback", "\\d entry", "", "-- nothing"])
 def test_execute__script_that_cannot_be_replayed_is_refused(pair: Pair, text: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(LondisteError):
         execute(pair, text)
     assert pair.event_count() == 0

@@ -133,6 +133,36 @@ def test_park__causes_of_every_kind(pair: Pair, mode: str) -> None:
     pair.assert_equal("a", "b")
 
 
+@both_modes
+@pytest.mark.parametrize("state", ["0A000", "28000", "3F000", "42501", "42P01", "54000", "55000", "58000", "XX000"])
+def test_park__whatever_a_trigger_says(pair: Pair, mode: str, state: str) -> None:
+    """These say of the server or of rights, where they come from it: then nothing is parked."""
+    pair.setup_table("create table t (id int primary key, v int)", "t")
+    pair.subscriber.script(
+        f"""create function refuse() returns trigger language plpgsql as $$ begin
+            if new.v = 13 then raise exception 'not thirteen' using errcode = '{state}'; end if; return new; end $$;
+        create trigger refuse before insert on t for each row execute function refuse();
+        alter table t enable always trigger refuse"""
+    )
+    pair.start(apply=mode, on_error="park")
+    pair.wait()
+    pair.provider.script("insert into t values (1, 1), (2, 13), (3, 3)")
+    pair.wait()
+    assert waiting(pair) == [("public.t", "2", "insert", state)]
+    assert pair.subscriber.run("select id from t order by id") == [(1,), (3,)]
+
+
+def test_park__a_value_too_long_for_an_index(pair: Pair) -> None:
+    pair.setup_table("create table t (id int primary key, v text)", "t")
+    pair.subscriber.script("create index on t (v)")
+    pair.start(on_error="park")
+    pair.wait()
+    long = "(select string_agg(md5(g::text), '') from generate_series(1, 1000) g)"
+    pair.provider.script(f"insert into t values (1, 'a'), (2, {long}), (3, 'b')")
+    pair.wait()
+    assert waiting(pair) == [("public.t", "2", "insert", "54000")]
+
+
 def test_park__children_of_a_parked_parent_where_foreign_keys_are_checked(pair: Pair) -> None:
     pair.detours = True
     ddl = """create table entry (id int primary key, v int {});

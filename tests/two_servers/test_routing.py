@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from londiste_lite import registration
+from londiste_lite import claims, registration
 from londiste_lite.routing import GivenRoute
 from londiste_lite.subscription import AddOptions
 from londiste_lite.triggers.capture_table import Route
@@ -84,6 +84,33 @@ def test_route__lists_of_nodes(nodes: Nodes) -> None:
     nodes.provider.script("update t set nodes = '{2,4}' where id = 1; update t set nodes = '{1}' where id in (2, 3, 4)")
     nodes.replay()
     nodes.assert_routed(condition)
+
+
+@pytest.mark.parametrize("apply", ["bulk", "ordered"])
+def test_route__lists_for_a_subscriber_without_a_node(nodes: Nodes, pair: Pair, apply: str) -> None:
+    """It has every row, those that are for no node too, and finds each as it expects it."""
+    ddl = "create table t (id int primary key, nodes text[], v int)"
+    nodes.table(ddl, "t", Route("column", "nodes"))
+    pair.subscriber.script(ddl)
+    pair.subscribe("t")
+    nodes.provider.script("insert into t values (1, '{1}', 0), (2, '{}', 0), (3, null, 0), (4, '{1,2}', 0)")
+    pair.start(apply=apply)
+    pair.wait()
+    lists = ["{}", "{1}", "{1,2}", "{2,1}", "{3,1}", "{1,NULL}", None, "{1,1}"]
+    for step, before in enumerate(lists):
+        for after in lists:
+            nodes.provider.run("update t set nodes = %s::text[] returning 1", [before])
+            if step % 2:
+                pair.wait()
+            nodes.provider.run("update t set nodes = %s::text[], v = v + 1 returning 1", [after])
+    nodes.provider.script("update t set nodes = '{}'; delete from t where id = 1; insert into t values (5, '{}', 5)")
+    pair.wait()
+    pair.assert_equal("t")
+    nodes.replay()
+    nodes.assert_routed("nodes is null or %(node)s = any (nodes)")
+    if apply == "bulk":
+        assert pair.conflicts("t") == 0
+    assert [node.node for node in claims.unknown_nodes(pair.provider, QUEUE)] == ["3"]
 
 
 def test_route__expression_that_looks_elsewhere(nodes: Nodes) -> None:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from londiste_lite import publication, registration
-from londiste_lite.errors import DatabaseError, ObjectNotFound, RegistrationError
+from londiste_lite.errors import DatabaseError, LockNotGranted, ObjectNotFound, RegistrationError
 from londiste_lite.names import QualifiedName
 from londiste_lite.triggers.capture_table import Route
 from tests.fixtures.nodes import Nodes
@@ -155,6 +155,47 @@ def test_rule__that_fails_for_a_row_names_table_route_and_remedy(nodes: Nodes) -
         db.script("alter table t rename column a to c")
     nodes.replay()
     nodes.assert_routed("%(node)s = (100 / c::int)::text")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "max(a)",
+        "row_number() over ()::text",
+        "unnest(array[a])",
+        "1); drop table public.other; --",
+        "1); create table public.made (); select (1",
+        "a -- by a",
+        "a)",
+        "'a",
+        "(a",
+        "a /* never ends",
+        "",
+    ],
+)
+def test_rule__that_is_no_expression_over_one_row_is_refused(pair: Pair, rule: str) -> None:
+    pair.provider.script(f"{DDL}; create table other (id int)")
+    with pytest.raises(RegistrationError, match="the route of table"):
+        publication.add_table(pair.provider, QUEUE, T, route=Route("expr", rule))
+    assert pair.provider.run("select to_regclass('public.other') is null, to_regclass('public.made')") == [
+        (False, None)
+    ]
+
+
+@pytest.mark.parametrize("rule", ["a || ';--'", "a /* its own */ || $x$;)$x$", "(array['1', a])[2]", "E'\\';'"])
+def test_rule__with_semicolons_in_its_texts(pair: Pair, rule: str) -> None:
+    pair.provider.script(DDL)
+    publication.add_table(pair.provider, QUEUE, T, route=Route("expr", rule))
+    pair.provider.script("insert into t values (1, 'x', 'y')")
+    assert pair.provider.run("select ev_extra3 is not null from pgq.event_1") == [(True,)]
+
+
+def test_rule__is_not_blamed_for_a_lock(pair: Pair) -> None:
+    pair.provider.script(DDL)
+    other = pair.connect_provider()
+    other.script("begin; lock table t")
+    with pytest.raises(LockNotGranted):
+        publication.add_table(pair.provider, QUEUE, T, route=Route("expr", "a"), lock_timeout=0.2)
 
 
 def test_new_rule__that_fails_for_a_row_changes_nothing(nodes: Nodes) -> None:

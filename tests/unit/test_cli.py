@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,69 @@ def test_notes__go_to_standard_error_once_and_not_with_quiet() -> None:
     assert "nods: unknown key" in quiet
     assert "method: ignored" not in quiet
     assert "nothing is running" not in quiet
+
+
+@pytest.mark.parametrize(
+    ("closed", "code"),
+    [("<&-", 0), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0), ("2>/dev/full", 0), (">/dev/full", 1)],
+)
+def test_streams__that_are_closed_or_full(closed: str, code: int) -> None:
+    program = Path(sys.executable).with_name("londiste_lite")
+    done = subprocess.run(["sh", "-c", f"{program} --version {closed}"], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == code
+    assert "bug" not in done.stderr
+    wrong = subprocess.run(["sh", "-c", f"{program} replica.ini -s --bogus 2>&-"], stdout=subprocess.PIPE, text=True)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+
+
+def test_interrupt__while_the_program_is_loaded() -> None:
+    program = Path(sys.executable).with_name("londiste_lite")
+    for pause in (0.08, 0.12, 0.16, 0.2):
+        started = subprocess.Popen([program, "replica.ini", "provider", "tables"], stderr=subprocess.PIPE, text=True)
+        time.sleep(pause)  # what is tried are moments
+        started.send_signal(signal.SIGINT)
+        said = started.communicate(timeout=30)[1]
+        # Before the program begins the interpreter itself is interrupted, after its end there is nothing to interrupt.
+        assert started.returncode in (130, -signal.SIGINT, 1), said
+        assert "londiste_lite/cli.py" not in said
+
+
+def test_rewind_and_reset__exclude_each_other() -> None:
+    assert "exclude each other" in run("replica.ini", "--rewind", "--reset").stderr
+
+
+def test_dsn_in_the_place_of_the_ini__shows_no_password() -> None:
+    done = run("postgresql://user:Secret@host/db", "status")
+    assert done.returncode == 1
+    assert "Secret" not in done.stderr
+
+
+def test_misspelt_required_key__is_named_in_the_same_report() -> None:
+    Path("replica.ini").write_text(LONDISTE.replace("provider_db", "provder_db"))
+    done = run("replica.ini", "provider", "tables")
+    assert done.returncode == 1
+    assert "provider_db: is required, but missing" in done.stderr
+    assert 'provder_db: unknown key, ignored; did you mean "provider_db"?' in done.stderr
+
+
+@pytest.mark.parametrize("words", [("compare",), ("repair",), ("provider", "add", "t"), ("subscriber", "remove", "t")])
+def test_force__is_taken_everywhere_as_in_londiste_2_1(words: tuple[str, ...]) -> None:
+    assert "No such option" not in run("replica.ini", *words, "--force").stderr
+    assert "No such option" in run("replica.ini", "parked", "drop", "t", "--force").stderr
+
+
+@pytest.mark.parametrize("timeout", ["-1", "nan"])
+def test_wait__timeout_that_is_none(timeout: str) -> None:
+    assert run("replica.ini", "wait", f"--timeout={timeout}").returncode == 2
+
+
+def test_json__in_an_encoding_without_the_names() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from londiste_lite import output; output.json({'name': 's\u00e9q'})"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert json.loads(done.stdout) == {"name": "s\u00e9q"}
 
 
 def test_script__that_cannot_be_read() -> None:

@@ -104,11 +104,12 @@ def test_nearest() -> None:
         ("orders", "sales.orders"),
         ("salse.orders", "sales.orders"),
         ("mixed", "public.Mixed"),
+        ("Entyr", "public.Entry"),
         ("public.big", None),  # the schema alone makes no name alike
         ("sales.entr", "sales.entries"),
     ],
 )
 def test_nearest_name(typed: str, expected: str | None) -> None:
-    known = ["public.entry", "public.Mixed", "public.nopk", "sales.orders", "sales.entries"]
+    known = ["public.Entry", "public.entry", "public.Mixed", "public.nopk", "sales.orders", "sales.entries"]
     found = nearest_name(QualifiedName.parse(typed), [QualifiedName.parse(name) for name in known])
     assert (None if found is None else str(found)) == expected

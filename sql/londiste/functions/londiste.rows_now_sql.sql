@@ -6,7 +6,8 @@ returns text[] as $$
 -- Function: londiste.rows_now_sql(10)
 --
 --      The careful way to log a statement: the statement that logs, for each key and target in the transition tables,
---      the row that the table holds NOW, or the delete of what is no longer there. Deletes come first.
+--      the row that the table holds NOW, or the delete of what is no longer there. Deletes come first, and what a
+--      subscriber has before what is new to it: who gets several targets' events is told the row is there already.
 --
 --      It is right whatever happened to the rows since the statement touched them, for keys and targets that changed,
 --      and after any ALTER TABLE, because the columns are looked up in the catalog. It is planned anew for each
@@ -43,7 +44,7 @@ declare
     target_now  text;
     form        text := case when i_route_many
         then '(select distinct londiste_one.target::pg_catalog.text as londiste_target from pg_catalog.unnest('
-             'coalesce((%s)::pg_catalog.text[], array[null]::pg_catalog.text[])) londiste_one (target))'
+             'londiste.targets_of((%s)::pg_catalog.text[])) londiste_one (target))'
         else '(select (%s)::pg_catalog.text as londiste_target)' end;
     columns     text := londiste.columns_of(i_rel);
     head        text := ' (ev_time, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3) ';
@@ -130,7 +131,7 @@ begin
                   left join (select distinct row(londiste_key, londiste_target)::pg_catalog.text as id
                                from londiste_image where londiste_was) w
                     on w.id OPERATOR(pg_catalog.=) row(n.londiste_key, n.londiste_target)::pg_catalog.text
-            ) e order by e.step',
+            ) e order by e.step, e.type desc',
             i_table, 'D' || keys::text, londiste.attnums_of(i_root, i_root, keys),
             londiste.columns_of(i_root), londiste.attnums_of(i_root, i_root))];
 end;
