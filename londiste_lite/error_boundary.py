@@ -59,8 +59,19 @@ def report(error: BaseException) -> int:
         what = f"{error.filename}: " if error.filename is not None else ""
         _show(LondisteError(f"{what}{error.strerror or error}"))
         return FAILED
+    if isinstance(error, FileNotFoundError) and _directory_is_gone():
+        _show(LondisteError("the current directory does not exist any more", hint="Change to one that does."))
+        return FAILED
     _show_bug(error)
     return BUG
+
+
+def _directory_is_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _say(text: str) -> None:

@@ -168,6 +168,15 @@ def test_interrupt__while_the_program_is_loaded() -> None:
         assert "londiste_lite/cli.py" not in said
 
 
+def test_directory__that_is_gone(tmp_path: Path) -> None:
+    Path("replica.ini").write_text(LONDISTE + "logfile = x.log\n")
+    program = Path(sys.executable).with_name("londiste_lite")
+    script = f"mkdir gone; cd gone; rmdir ../gone; {program} {tmp_path}/replica.ini provider tables"
+    done = subprocess.run(["sh", "-c", script], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the current directory does not exist any more\nhint: ")
+
+
 def test_rewind_and_reset__exclude_each_other() -> None:
     assert "exclude each other" in run("replica.ini", "--rewind", "--reset").stderr
 
