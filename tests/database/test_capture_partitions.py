@@ -86,26 +86,22 @@ def test_row_movement__by_one_of_two_key_columns(db: Database) -> None:
     assert [e.type[0] for e in found] == ["I", "I", "D", "D", "I", "I"]
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
+def test_row_movement__into_a_partition_that_does_not_take_it(db: Database, p: Published) -> None:
+    """A BEFORE INSERT trigger of the other partition drops the row, so an old row has no new one."""
+    db.script("create function dropped() returns trigger language plpgsql as 'begin return null; end'")
+    for statement in (
         "update p set id = id + 10 where id = 1",
         "update p set id = id + case id when 21 then 5 else 10 end where id in (1, 2, 21)",
         "update p set id = id + 10, v = 'moved' where id in (1, 2)",
         "update p set id = case when id = 1 then 13 else id end, v = 'changed'",
         "with other as (update p set v = 'other' where id = 31) update p set id = id + 10 where id = 1",
-    ],
-)
-def test_row_movement__into_a_partition_that_does_not_take_it(db: Database, p: Published, statement: str) -> None:
-    """A BEFORE INSERT trigger of the other partition drops the row, so an old row has no new one."""
-    db.script(f"{ROWS}; delete from p where id in (11, 22)")
-    p.check()
-    db.script(
-        "create function dropped() returns trigger language plpgsql as 'begin return null; end';"
-        "create trigger dropped before insert on p1 for each row execute function dropped()"
-    )
-    db.script(statement)
-    assert "(1)" in [e.data for e in p.check() if e.type == "D{id}"]
+    ):
+        db.script(f"truncate p; {ROWS}; delete from p where id in (11, 22)")
+        p.check()
+        db.script("create trigger dropped before insert on p1 for each row execute function dropped()")
+        db.script(statement)
+        assert "(1)" in [e.data for e in p.check() if e.type == "D{id}"]
+        db.script("drop trigger dropped on p1")
 
 
 MERGE = (
@@ -113,40 +109,39 @@ MERGE = (
 )
 
 
-@pytest.mark.parametrize(
-    "actions",
-    [
-        "when matched then update set id = now",
-        "when matched and now < 31 then update set id = now, v = p.v || '!'",
-        "when matched then update set id = now when not matched then insert values (s.id, 'new', 1)",
-        "when matched and now = 38 then delete when matched then update set id = now",
-        "when matched and now = 38 then delete when matched then update set id = now"
-        " when not matched then insert values (s.id, 'new', 1)",
-    ],
+ACTIONS = (
+    "when matched then update set id = now",
+    "when matched and now < 31 then update set id = now, v = p.v || '!'",
+    "when matched then update set id = now when not matched then insert values (s.id, 'new', 1)",
+    "when matched and now = 38 then delete when matched then update set id = now",
+    "when matched and now = 38 then delete when matched then update set id = now"
+    " when not matched then insert values (s.id, 'new', 1)",
 )
-@pytest.mark.parametrize("target", ["p", "p2"])
+
+
 @pytest.mark.parametrize("taken", [True, False])
-def test_merge__moves_rows_between_partitions(
-    db: Database, p: Published, actions: str, target: str, taken: bool
-) -> None:
+def test_merge__moves_rows_between_partitions(db: Database, p: Published, taken: bool) -> None:
     """The server shows such rows to no statement trigger of UPDATE."""
-    db.script(f"{ROWS}; delete from p where id in (11, 31)")
-    p.check()
     if not taken:
         db.script(
-            "create function dropped() returns trigger language plpgsql as 'begin return null; end';"
+            "create function dropped() returns trigger language plpgsql as"
+            " 'begin if new.id in (11, 31) then return null; end if; return new; end';"
             "create trigger dropped before insert on p1 for each row execute function dropped();"
             "create trigger dropped before insert on p21 for each row execute function dropped()"
         )
-    merge = MERGE.replace("into p ", f"into {target} ").replace("p.id", f"{target}.id") + actions
-    merge = merge.replace("p.v", f"{target}.v")
-    if target == "p2":
-        merge = merge.replace("(1, 11), (2, 3), (12, 25), ", "")
-    db.script(merge)
-    found = p.check()
-    assert len({(e.type, e.data) for e in found}) == len(found), "an event twice"
-    assert db.run("select count(*) from londiste.moved_row") == [(0,)]
-    assert db.run("select current_setting('londiste.moved', true)") in ([("",)], [(None,)])
+    for target in ("p", "p2"):
+        for actions in ACTIONS:
+            db.script(f"truncate p; {ROWS.replace('11, 12', '12').replace(', 31', '')}")
+            p.check()
+            merge = (MERGE.replace("into p ", f"into {target} ") + actions).replace("p.", f"{target}.")
+            if target == "p2":
+                merge = merge.replace("(1, 11), (2, 3), (12, 25), ", "")
+            db.script(merge)
+            found = p.check()
+            assert len({(e.type, e.data) for e in found}) == len(found), "an event twice"
+            assert found or (target == "p2" and "now < 31" in actions)
+            assert db.run("select count(*) from londiste.moved_row") == [(0,)]
+            assert db.run("select current_setting('londiste.moved', true)") in ([("",)], [(None,)])
 
 
 def test_merge__moves_rows_in_a_savepoint_and_inside_other_statements(db: Database, p: Published) -> None:

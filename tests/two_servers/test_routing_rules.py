@@ -157,37 +157,24 @@ def test_rule__that_fails_for_a_row_names_table_route_and_remedy(nodes: Nodes) -
     nodes.assert_routed("%(node)s = (100 / c::int)::text")
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        "max(a)",
-        "row_number() over ()::text",
-        "unnest(array[a])",
-        "1); drop table public.other; --",
-        "1); create table public.made (); select (1",
-        "a -- by a",
-        "a)",
-        "'a",
-        "(a",
-        "a /* never ends",
-        "",
-    ],
-)
-def test_rule__that_is_no_expression_over_one_row_is_refused(pair: Pair, rule: str) -> None:
+def test_rule__that_is_no_expression_over_one_row_is_refused(pair: Pair) -> None:
     pair.provider.script(f"{DDL}; create table other (id int)")
-    with pytest.raises(RegistrationError, match="the route of table"):
-        publication.add_table(pair.provider, QUEUE, T, route=Route("expr", rule))
-    assert pair.provider.run("select to_regclass('public.other') is null, to_regclass('public.made')") == [
-        (False, None)
-    ]
+    for rule in (
+        *("max(a)", "row_number() over ()::text", "unnest(array[a])", "1); drop table public.other; --"),
+        *("1); create table public.made (); select (1", "a -- by a", "a)", "'a", "(a", "a /* never ends", ""),
+    ):
+        with pytest.raises(RegistrationError, match="the route of table"):
+            publication.add_table(pair.provider, QUEUE, T, route=Route("expr", rule))
+    there = pair.provider.run("select to_regclass('public.other') is null, to_regclass('public.made')")
+    assert there == [(False, None)]
 
 
-@pytest.mark.parametrize("rule", ["a || ';--'", "a /* its own */ || $x$;)$x$", "(array['1', a])[2]", "E'\\';'"])
-def test_rule__with_semicolons_in_its_texts(pair: Pair, rule: str) -> None:
+def test_rule__with_semicolons_in_its_texts(pair: Pair) -> None:
     pair.provider.script(DDL)
-    publication.add_table(pair.provider, QUEUE, T, route=Route("expr", rule))
-    pair.provider.script("insert into t values (1, 'x', 'y')")
-    assert pair.provider.run("select ev_extra3 is not null from pgq.event_1") == [(True,)]
+    for number, rule in enumerate(("a || ';--'", "a /* its own */ || $x$;)$x$", "(array['1', a])[2]", "E'\\';'"), 1):
+        publication.add_table(pair.provider, QUEUE, T, route=Route("expr", rule))
+        pair.provider.script(f"insert into t values ({number}, 'x', 'y')")
+    assert pair.provider.run("select count(ev_extra3) from pgq.event_1 where ev_type like 'I%'")[0][0] >= 4
 
 
 def test_rule__is_not_blamed_for_a_lock(pair: Pair) -> None:
