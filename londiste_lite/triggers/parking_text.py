@@ -26,7 +26,10 @@ begin
     if londiste_why then
         return null;
     end if;
-    return londiste_targets;
+    -- As in londiste.targets_of, which not everybody who copies may call.
+    return case when londiste_targets is null then array[null]::pg_catalog.text[]
+                when pg_catalog.cardinality(londiste_targets) OPERATOR(pg_catalog.=) 0 then array[{unrouted}]
+                else londiste_targets end;
 exception when others then
     if {about_a_value} then
         return array[case when londiste_why then sqlerrm else {unrouted} end];
@@ -109,10 +112,7 @@ def route_functions(table: CaptureTable) -> list[RouteFunction]:
     if table.route is None or not table.route.parks:
         return []
     rule = table.route_expression
-    if table.route_many:
-        targets = f"londiste.targets_of({rule}::pg_catalog.text[])"
-    else:
-        targets = f"array[{rule}::pg_catalog.text]"
+    targets = f"{rule}::pg_catalog.text[]" if table.route_many else f"array[{rule}::pg_catalog.text]"
     found = []
     if table.oid == table.root_oid:
         body = _ROUTE.format(

@@ -222,6 +222,38 @@ def test_replay__without_session_replication_role(shop: Shop) -> None:
     assert shop.rows("subscriber", "select count(*) from sales.line") == [(1,)]
 
 
+def test_grants__suffice_for_lists_of_nodes_and_for_rows_that_move(shop: Shop) -> None:
+    shop.set_up(publish=False)
+    ddl = (
+        "create table sales.part (id int primary key, nodes text) partition by range (id);"
+        "create table sales.p0 partition of sales.part for values from (0) to (10);"
+        "create table sales.p1 partition of sales.part for values from (10) to (20);"
+    )
+    shop.run("provider", "shop_owner", f"{ddl} grant select on sales.part, sales.p0, sales.p1 to londiste_replay")
+    rights = "select, insert, update, delete, truncate"
+    shop.run("subscriber", "shop_owner", f"{ddl} grant {rights} on sales.part, sales.p0, sales.p1 to londiste_replay")
+    rows = "(1, 'a'), (2, 'b,a'), (3, ''), (4, null), (5, 'b')"
+    shop.run("provider", "shop_owner", f"insert into sales.part values {rows}")
+    rule = "string_to_array(nodes, ',')"
+    owner = shop.ini("shop_owner")
+    shop.cli.run(owner, "provider", "add", "sales.part", "--node-expr", rule, "--node-errors", "park")
+    with (shop.cli.folder / "replica.ini").open("a") as file:
+        file.write("node = a\n")
+    shop.cli.run("replica.ini", "subscriber", "add", "sales.part")
+    shop.replay()
+    shop.wait()
+    ids = "select array_agg(id order by id) from sales.part"
+    assert shop.rows("subscriber", ids) == [([1, 2, 4],)]
+    shop.run(
+        "provider",
+        "shop_owner",
+        "merge into sales.part p using (values (1, 11), (2, 12)) s (id, now) on p.id = s.id"
+        " when matched then update set id = now; update sales.part set nodes = 'a' where id in (3, 5)",
+    )
+    shop.wait()
+    assert shop.rows("subscriber", ids) == [([3, 4, 5, 11, 12],)]
+
+
 def test_execute__by_the_owner_of_the_tables(shop: Shop) -> None:
     shop.set_up()
     # The script runs on the subscriber with the rights of the replay's role.
