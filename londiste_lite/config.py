@@ -254,7 +254,7 @@ def _read(path: str) -> IniText:
         with open(path, "rb") as file:
             raw = file.read()
     except FileNotFoundError:
-        if "://" in path or "=" in path:
+        if "://" in path or "password" in path.lower():
             # A connection string in the INI's place may hold a password.
             raise ConfigError("expected an INI file first, not a connection string") from None
         raise ConfigError(f"{path}: there is no such file") from None

@@ -10,7 +10,7 @@ from londiste_lite import event_queue, schema, subscribed
 from londiste_lite.config import LondisteSettings
 from londiste_lite.connection_watch import look_after
 from londiste_lite.db import Database, connect
-from londiste_lite.errors import ConnectionLost
+from londiste_lite.errors import DatabaseError
 from londiste_lite.replay.settings import same_database
 
 
@@ -53,12 +53,12 @@ def both(
 def of_subscriber(settings: LondisteSettings, *, dry_run: bool = False) -> Iterator[Database]:
     """A connection to the subscriber, for commands about what it takes of the INI's queue.
 
-    Where it takes nothing the provider is asked, if it can be reached: a queue that is not there is an error and no
-    empty list. Raises ObjectNotFound with the nearest name.
+    Where it takes nothing the provider is asked, if it can be reached and this role may look there: a queue that is not
+    there is an error and no empty list. Raises ObjectNotFound with the nearest name.
     """
     with opened(settings.subscriber_db, settings.job_name, "subscriber", dry_run=dry_run) as db:
         if not subscribed.tables(db, settings.queue) and not subscribed.sequences(db, settings.queue):
-            with contextlib.suppress(ConnectionLost), opened(settings.provider_db, settings.job_name, None) as provider:
+            with contextlib.suppress(DatabaseError), opened(settings.provider_db, settings.job_name, None) as provider:
                 if event_queue.has_queues(provider):
                     event_queue.find_queue(provider, settings.queue)
         yield db

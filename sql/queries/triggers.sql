@@ -147,8 +147,8 @@ select f.value from former f where pg_catalog.set_config('lock_timeout', %(value
 
 -- name: stale
 -- The triggers' argument holds the published table's oid, the comment of the update function the columns it names, the
--- primary key that it follows, and the types it counts on. Another primary key matters where the former one is not unique
--- any more.
+-- primary key that it follows, and the types it counts on. Another primary key matters where the former one is not
+-- unique any more; one that is deferrable is unique, other than for londiste.live_unique_index.
 with member as (
     select t.tgrelid as relid,
            pg_catalog.substring(pg_catalog.encode(t.tgargs, 'escape'), '[.]([0-9]+),') as root,
@@ -171,7 +171,7 @@ select distinct p.made->'table'->>0, p.made->'table'->>1
                                        where a.attrelid = m.relid and a.attname = c.key
                                          and a.attnum::pg_catalog.text = c.value and not a.attisdropped))
         or (m.made->'primary_key' is not null
-            and exists (select from pg_catalog.pg_index i where i.indrelid = m.relid and i.indisprimary)
+            and exists (select from pg_catalog.pg_index i where i.indrelid = m.relid and i.indisprimary and i.indisvalid)
             and not exists (select from pg_catalog.pg_index i
                              where i.indrelid = m.relid and i.indisunique and i.indisvalid and i.indpred is null
                                and i.indexprs is null

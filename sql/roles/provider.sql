@@ -12,8 +12,8 @@ grant execute on function
     londiste.text_settings, londiste.columns_of, londiste.columns_hold, londiste.columns_fit, londiste.attnums_of,
     londiste.live_columns, londiste.key_is_unique, londiste.live_unique_index, londiste.role_is_origin,
     londiste.follow_current_table, londiste.equality_of, londiste.current_rows_sql, londiste.rows_now_sql,
-    londiste.list_unrouted_sql, londiste.targets_of, londiste.note_moved_row, londiste.moved_rows_sql, londiste.with_moved_rows,
-    londiste.forget_moved_rows, londiste.index_targets, pgq.insert_event(text, text, text, text, text, text, text)
+    londiste.list_unrouted_sql, londiste.targets_of, londiste.note_moved_row, londiste.moved_rows_sql,
+    londiste.with_moved_rows, londiste.forget_moved_rows, londiste.index_targets, pgq.insert_event(text, text, text, text, text, text, text)
     to londiste_capture;
 grant select on pgq.queue, londiste.moved_row to londiste_capture;
 grant insert (ev_id, ev_time, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4)
